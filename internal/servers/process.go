@@ -1,0 +1,156 @@
+package servers
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// TB is the part of testing.TB that is needed here; benchmarks' own programs
+// bring their own.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+	Cleanup(func())
+	TempDir() string
+}
+
+// Install is the line that brings everything the tests start.
+const Install = "apt-get install -y --no-install-recommends memcached redis-server postgresql libmemcached-tools luajit2"
+
+// FreePort returns a loopback port that was free a moment ago.
+func FreePort(tb TB) int {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("servers: no free port: %v", err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// find returns the path of an installed program, or fails with the line that
+// installs it.
+func find(tb TB, name string, dirs ...string) string {
+	tb.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, pattern := range dirs {
+		matches, _ := filepath.Glob(filepath.Join(pattern, name))
+		if len(matches) > 0 {
+			return matches[len(matches)-1]
+		}
+	}
+	tb.Fatalf("servers: %s is not installed; run: %s", name, Install)
+	return ""
+}
+
+// Process is one started server; its methods may be called from any goroutine.
+type Process struct {
+	tb   TB
+	path string
+	args []string
+	dir  string
+	cred *syscall.Credential
+	addr string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// PID is the process id of the running server.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
+// Start starts the server (again) and waits until it accepts connections.
+func (p *Process) Start() {
+	p.tb.Helper()
+	log, err := os.OpenFile(filepath.Join(p.dir, filepath.Base(p.path)+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		p.tb.Fatalf("servers: %v", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: p.cred}
+	if err := cmd.Start(); err != nil {
+		p.tb.Fatalf("servers: start %s: %v", p.path, err)
+	}
+	done := make(chan struct{})
+	go func() { cmd.Wait(); close(done) }()
+	p.mu.Lock()
+	p.cmd, p.done = cmd, done
+	p.mu.Unlock()
+	p.await()
+}
+
+func (p *Process) await() {
+	p.tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		select {
+		case <-p.done:
+			text, _ := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.path)+".log"))
+			p.tb.Fatalf("servers: %s %v ended at once:\n%s", p.path, p.args, text)
+		default:
+		}
+	}
+	p.tb.Fatalf("servers: %s does not accept connections on %s", p.path, p.addr)
+}
+
+// Kill ends the server with SIGKILL and waits until it is gone.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
+
+// Stop ends the server with SIGTERM and waits until it is gone.
+func (p *Process) Stop() { p.end(syscall.SIGTERM) }
+
+// Pause and Resume freeze the server and let it go on (SIGSTOP, SIGCONT).
+func (p *Process) Pause()  { p.signal(syscall.SIGSTOP) }
+func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		p.cmd.Process.Signal(s)
+	}
+}
+
+func (p *Process) end(s syscall.Signal) {
+	p.mu.Lock()
+	cmd, done := p.cmd, p.done
+	p.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	cmd.Process.Signal(s)
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		cmd.Process.Kill()
+		<-done
+	}
+}
+
+func start(tb TB, name string, port int, dir string, args []string) *Process {
+	tb.Helper()
+	p := &Process{tb: tb, path: find(tb, name), args: args, dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	p.Start()
+	tb.Cleanup(p.Kill)
+	return p
+}
