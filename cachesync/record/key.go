@@ -1,0 +1,44 @@
+package record
+
+import (
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Buckets is the number of fixed parts of a home. It never changes.
+const Buckets = 64
+
+// Prefixes of the keys in memcached.
+const (
+	PrefixRedPacket = "rp:"
+	PrefixWin       = "w:"
+	PrefixUser      = "u:"
+	PrefixRoom      = "rm:"
+)
+
+// RedPacketKey is the cache key of a red packet.
+func RedPacketKey(id string) string { return PrefixRedPacket + id }
+
+// WinKey is the cache key of one user's win in a red packet.
+func WinKey(id, uid string) string { return PrefixWin + id + ":" + uid }
+
+// UserKey is the cache key of a user.
+func UserKey(uid string) string { return PrefixUser + uid }
+
+// RoomKey is the cache key of a room.
+func RoomKey(room string) string { return PrefixRoom + room }
+
+// BucketOf is the bucket of names that carry none of their own: users and rooms.
+func BucketOf(name string) int { return int(xxhash.Sum64String(name) % Buckets) }
+
+// Tag is the hash tag that all Redis keys of a bucket share: "{b07}".
+func Tag(bucket int) string {
+	if bucket < 10 {
+		return "{b0" + strconv.Itoa(bucket) + "}"
+	}
+	return "{b" + strconv.Itoa(bucket) + "}"
+}
+
+// BucketKey is a Redis key of a bucket: BucketKey(7, "log") is "{b07}:log".
+func BucketKey(bucket int, name string) string { return Tag(bucket) + ":" + name }
