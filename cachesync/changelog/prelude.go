@@ -1,0 +1,148 @@
+package changelog
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/record"
+)
+
+// Fenced is how the error of a script of another epoch begins.
+const Fenced = "FENCED"
+
+// MetaKey, LogKey and WinKey are a bucket's first three keys, in the order every script has them.
+func MetaKey(bucket int) string { return record.BucketKey(bucket, "meta") }
+
+// LogKey is the bucket's change log.
+func LogKey(bucket int) string { return record.BucketKey(bucket, "log") }
+
+// WinKey is the bucket's win stream.
+func WinKey(bucket int) string { return record.BucketKey(bucket, "win") }
+
+// prelude is written for speed: one HMGET, one XADD and one HMSET a change. XADD stands first,
+// because it is the one that can refuse (an id that is not newer, a key of another type).
+const prelude = `local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'vms', 'vctr', 'win')
+if meta[1] ~= '@EPOCH@' then
+  return redis.error_reply('FENCED script of epoch @EPOCH@, bucket of epoch ' .. tostring(meta[1]))
+end
+local clock = redis.call('TIME')
+local NOW = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local WIN = meta[5] or '0'
+local vseq = tonumber(meta[2] or '0')
+local vms = tonumber(meta[3] or '0')
+local vctr = tonumber(meta[4] or '0')
+local function commit(records, win, source)
+  vctr = vctr + 1
+  if vctr > 1023 then
+    vctr = 0
+    vms = vms + 1
+  end
+  if NOW - @BASE@ > vms then
+    vms = NOW - @BASE@
+    vctr = 0
+  end
+  vseq = vseq + 1
+  local seq = string.format('%.0f', vseq)
+  local id = '@EPOCH@-' .. seq
+  local ms = string.format('%.0f', vms)
+  local ctr = string.format('%.0f', vctr)
+  local args = {'XADD', KEYS[2], id, 'm', ms, 'c', ctr}
+  local n = 7
+  if source then
+    args[8] = 's'
+    args[9] = source
+    n = 9
+  end
+  for i = 1, #records, 4 do
+    args[n + 1] = 'k'
+    args[n + 2] = records[i]
+    args[n + 3] = 't'
+    args[n + 4] = records[i + 1]
+    args[n + 5] = 'e'
+    args[n + 6] = records[i + 2]
+    if records[i + 3] then
+      args[n + 7] = 'v'
+      args[n + 8] = records[i + 3]
+    else
+      args[n + 7] = 'd'
+      args[n + 8] = ''
+    end
+    n = n + 8
+  end
+  redis.call(unpack(args))
+  if win then
+    redis.call('XADD', KEYS[3], id, 'p', WIN, unpack(win))
+    WIN = seq
+    redis.call('HMSET', KEYS[1], 'seq', seq, 'vms', ms, 'vctr', ctr, 'win', seq)
+  else
+    redis.call('HMSET', KEYS[1], 'seq', seq, 'vms', ms, 'vctr', ctr)
+  end
+  return seq
+end
+`
+
+// Prelude is the Lua text in front of every script that changes a bucket of the given epoch.
+// The epoch is part of the text, hence of the script's SHA: a Redis that restarted or was
+// promoted does not know the script until the certifier has loaded it again.
+func Prelude(epoch uint64) string {
+	return strings.NewReplacer(
+		"@EPOCH@", strconv.FormatUint(epoch, 10),
+		"@BASE@", strconv.FormatInt(record.BaseMS, 10),
+	).Replace(prelude)
+}
+
+// MaxRecords is the most records one commit may carry (Lua's unpack has a limit).
+const MaxRecords = 200
+
+// raise sets epoch and sequence forward, never back.
+var raise = redis.NewScript(`
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+local epoch = tonumber(meta[1] or '0')
+local seq = tonumber(meta[2] or '0')
+if tonumber(ARGV[1]) <= epoch then
+  return redis.error_reply('FENCED bucket is already of epoch ' .. string.format('%.0f', epoch))
+end
+if tonumber(ARGV[2]) > seq then
+  seq = tonumber(ARGV[2])
+end
+redis.call('HMSET', KEYS[1], 'epoch', ARGV[1], 'seq', string.format('%.0f', seq))
+return string.format('%.0f', seq)
+`)
+
+// Raise gives a bucket a higher epoch, and a seq not below atLeast (the last one known
+// outside: to ledger or readers). It returns the bucket's seq. Only the certifier calls it; a
+// bucket that never had an epoch starts with Raise(ctx, rdb, bucket, 1, 0).
+func Raise(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64) (seq uint64, err error) {
+	if epoch == 0 || epoch > record.MaxEpoch {
+		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: epochs are 1..%d", bucket, epoch, record.MaxEpoch)
+	}
+	text, err := raise.Run(ctx, rdb, []string{MetaKey(bucket)}, epoch, atLeast).Text()
+	if err != nil {
+		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: %w", bucket, epoch, err)
+	}
+	return strconv.ParseUint(text, 10, 64)
+}
+
+// Head is the id of the bucket's newest change: where a reader that wants only what comes
+// next begins. A bucket without an epoch has the zero ID.
+func Head(ctx context.Context, rdb redis.Cmdable, bucket int) (ID, error) {
+	vals, err := rdb.HMGet(ctx, MetaKey(bucket), "epoch", "seq").Result()
+	if err != nil {
+		return ID{}, fmt.Errorf("changelog: head of bucket %d: %w", bucket, err)
+	}
+	var id ID
+	for i, out := range []*uint64{&id.Epoch, &id.Seq} {
+		s, ok := vals[i].(string)
+		if !ok {
+			continue
+		}
+		if *out, err = strconv.ParseUint(s, 10, 64); err != nil {
+			return ID{}, fmt.Errorf("changelog: head of bucket %d: meta holds %q, not a number: %w", bucket, s, err)
+		}
+	}
+	return id, nil
+}
