@@ -1,0 +1,163 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// check returns everything that cannot work, whatever the role.
+func (c *Config) check() []problem {
+	var all []problem
+	bad := func(field, format string, args ...any) {
+		all = append(all, problem{field, field + ": " + fmt.Sprintf(format, args...)})
+	}
+	if c.Region.ID < 1 || c.Region.ID > 255 {
+		bad("region.id", "%d is not in 1..255", c.Region.ID)
+	}
+	if !oneOf(c.Region.Class, "idc", "monthly", "burst") {
+		bad("region.class", "%q is not one of idc, monthly, burst", c.Region.Class)
+	}
+	for field, addr := range map[string]string{"listen": c.Listen, "admin.listen": c.Admin.Listen} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad(field, "%q is not host:port", addr)
+		}
+	}
+	for i, s := range c.Memcached.Servers {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			bad(fmt.Sprintf("memcached.servers[%d]", i), "%q is not host:port", s)
+		}
+	}
+	for i, s := range c.Redis.Addrs {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			bad(fmt.Sprintf("redis.addrs[%d]", i), "%q is not host:port", s)
+		}
+	}
+	if len(c.Redis.Addrs) > 1 && !c.Redis.Cluster {
+		bad("redis.addrs", "several addresses need cluster: true")
+	}
+	if c.Secret != "" && len(c.Secret) < 32 {
+		bad("secret", "has %d characters, at least 32 are needed", len(c.Secret))
+	}
+	if c.Admin.Token != "" && len(c.Admin.Token) < 16 {
+		bad("admin.token", "has %d characters, at least 16 are needed", len(c.Admin.Token))
+	}
+	if dsn := c.Ledger.DSN; dsn != "" && !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") && !strings.HasPrefix(dsn, "sqlite:") {
+		bad("ledger.dsn", "must begin with postgres:// or sqlite:")
+	}
+	if !oneOf(c.Payout.Provider, "auto", "webhook") {
+		bad("payout.provider", "%q is not one of auto, webhook", c.Payout.Provider)
+	}
+	if c.Payout.Provider == "webhook" && (c.Payout.URL == "" || len(c.Payout.Secret) < 32) {
+		bad("payout", "the webhook provider needs url, and a secret of at least 32 characters")
+	}
+	for i, cidr := range c.Limits.TrustedProxies {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			bad(fmt.Sprintf("limits.trusted_proxies[%d]", i), "%q is not a CIDR such as 10.0.0.0/8", cidr)
+		}
+	}
+	c.checkKeys(bad)
+	c.checkSigns(bad)
+	return all
+}
+
+func (c *Config) checkKeys(bad func(field, format string, args ...any)) {
+	seen := map[string]bool{}
+	for i, k := range c.Tokens.Keys {
+		at := fmt.Sprintf("tokens.keys[%d]", i)
+		if k.ID == "" || seen[k.ID] {
+			bad(at+".id", "%q is empty or used twice", k.ID)
+		}
+		seen[k.ID] = true
+		switch k.Algorithm {
+		case "HS256":
+			if len(k.Secret) < 32 {
+				bad(at+".secret", "HS256 needs at least 32 characters")
+			}
+			if k.PublicKey != "" || k.PrivateKey != "" {
+				bad(at, "an HS256 key has a secret only")
+			}
+		case "EdDSA":
+			if !is32(k.PublicKey) || (k.PrivateKey != "" && !is32(k.PrivateKey)) {
+				bad(at+".public_key", "EdDSA needs the base64 of 32 bytes")
+			}
+			if k.Secret != "" {
+				bad(at+".secret", "an EdDSA key has no shared secret")
+			}
+		default:
+			bad(at+".algorithm", "%q is not one of HS256, EdDSA", k.Algorithm)
+		}
+	}
+}
+
+// checkSigns refuses what is below zero: every number here counts something.
+func (c *Config) checkSigns(bad func(field, format string, args ...any)) {
+	for field, n := range map[string]int64{
+		"limits.connections": int64(c.Limits.Connections), "limits.connections_per_ip": int64(c.Limits.ConnectionsPerIP),
+		"limits.header_bytes": int64(c.Limits.HeaderBytes), "limits.body_bytes": int64(c.Limits.BodyBytes),
+		"limits.in_flight": int64(c.Limits.InFlight), "payout.tries": int64(c.Payout.Tries),
+		"lua.instructions": c.Lua.Instructions, "lua.memory_bytes": c.Lua.MemoryBytes,
+		"lua.output_bytes": c.Lua.OutputBytes, "lua.vms": int64(c.Lua.VMs),
+	} {
+		if n < 0 {
+			bad(field, "%d is below zero", n)
+		}
+	}
+	for field, d := range map[string]time.Duration{
+		"memcached.timeout": c.Memcached.Timeout, "redis.timeout": c.Redis.Timeout, "tokens.leeway": c.Tokens.Leeway,
+		"limits.read_timeout": c.Limits.ReadTimeout, "limits.write_timeout": c.Limits.WriteTimeout,
+		"limits.idle_timeout": c.Limits.IdleTimeout, "lua.wall_time": c.Lua.WallTime, "rooms.token_life": c.Rooms.TokenLife,
+	} {
+		if d < 0 {
+			bad(field, "%v is below zero", d)
+		}
+	}
+}
+
+// Role names what a process needs from the file.
+type Role string
+
+const (
+	RoleGateway Role = "gateway"
+	RoleSettle  Role = "settle"
+	RoleSync    Role = "sync"
+)
+
+// Need refuses a file that lacks what the role cannot do without.
+func (c Config) Need(role Role) error {
+	missing := func(field, why string) error {
+		return fmt.Errorf("config: `sluice %s` needs %s: %s", role, field, why)
+	}
+	switch {
+	case c.Secret == "":
+		return missing("secret", "it signs the ids of red packets; at least 32 characters, e.g. ${SLUICE_SECRET}")
+	case len(c.Redis.Addrs) == 0:
+		return missing("redis.addrs", "the home's Redis, such as [127.0.0.1:6379]")
+	case role != RoleSettle && len(c.Memcached.Servers) == 0:
+		return missing("memcached.servers", "the region's cache, such as [127.0.0.1:11211]")
+	case role == RoleGateway && len(c.Tokens.Keys) == 0:
+		return missing("tokens.keys", "users' tokens are checked with them")
+	case role == RoleSettle && c.Ledger.DSN == "":
+		return missing("ledger.dsn", "such as postgres://sluice@127.0.0.1/sluice, or sqlite:/var/lib/sluice/ledger.db")
+	case c.Admin.Token == "":
+		return missing("admin.token", "at least 16 characters, e.g. ${SLUICE_ADMIN_TOKEN}")
+	}
+	return nil
+}
+
+func oneOf(s string, all ...string) bool {
+	for _, a := range all {
+		if s == a {
+			return true
+		}
+	}
+	return false
+}
+
+func is32(s string) bool {
+	b, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(b) == 32
+}

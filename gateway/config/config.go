@@ -1,0 +1,199 @@
+package config
+
+import (
+	"time"
+)
+
+// Config is the whole of sluice.yaml.
+type Config struct {
+	// Region is where this process runs.
+	Region Region `yaml:"region"`
+	// Listen is the public address; "" means 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+	// Admin is the listener of the operators.
+	Admin Admin `yaml:"admin"`
+	// Data is the folder for what this process keeps on its own disk: the last
+	// bundles, and the SQLite ledger; "" means ./data.
+	Data string `yaml:"data"`
+	// Scripts is the folder of routes.yaml and the Lua handlers; "" means
+	// ./scripts.
+	Scripts string `yaml:"scripts"`
+	// Secret signs the ids of red packets and derives what must not be
+	// guessed; at least 32 characters, the same in all processes and regions.
+	Secret string `yaml:"secret"`
+	// Tokens are the keys that users' tokens are checked with.
+	Tokens Tokens `yaml:"tokens"`
+	// Memcached is the region's cache tier.
+	Memcached Memcached `yaml:"memcached"`
+	// Redis is the home's Redis: the truth of red packets and rooms.
+	Redis Redis `yaml:"redis"`
+	// Ledger is the durable record of money.
+	Ledger Ledger `yaml:"ledger"`
+	// Payout says where money goes once it is won.
+	Payout Payout `yaml:"payout"`
+	// Rooms says how viewers reach the room nodes.
+	Rooms Rooms `yaml:"rooms"`
+	// Limits bound what a client may ask of the public listener.
+	Limits Limits `yaml:"limits"`
+	// Lua bounds what a handler may use.
+	Lua Lua `yaml:"lua"`
+}
+
+// Region names the place a process runs in.
+type Region struct {
+	// Name is shown in logs and metrics; "" means "local".
+	Name string `yaml:"name"`
+	// ID is the number of the region in red-packet ids, 1..255; 0 means 1. It
+	// must never be given to another region.
+	ID int `yaml:"id"`
+	// Class is idc, monthly or burst; "" means idc. A burst region is no home.
+	Class string `yaml:"class"`
+}
+
+// Admin is the operators' listener: health, metrics, scripts, pprof.
+type Admin struct {
+	// Listen is its address; "" means 127.0.0.1:8081.
+	Listen string `yaml:"listen"`
+	// Token is the bearer token of /admin and pprof; at least 16 characters.
+	Token string `yaml:"token"`
+}
+
+// Tokens are the keys of users' JWTs.
+type Tokens struct {
+	// Keys: a token names its key by "kid"; several keys allow rotation. The
+	// first key that can sign is the one `sluice token` uses.
+	Keys []Key `yaml:"keys"`
+	// Leeway is allowed between clocks when exp and nbf are checked; 0 means none.
+	Leeway time.Duration `yaml:"leeway"`
+}
+
+// Key is one verification key.
+type Key struct {
+	// ID is the token's "kid".
+	ID string `yaml:"id"`
+	// Algorithm is HS256 or EdDSA; a token that names another is refused.
+	Algorithm string `yaml:"algorithm"`
+	// Secret is the shared secret of HS256, at least 32 characters.
+	Secret string `yaml:"secret"`
+	// PublicKey is the Ed25519 public key, base64 of its 32 bytes.
+	PublicKey string `yaml:"public_key"`
+	// PrivateKey is the Ed25519 seed, base64 of its 32 bytes; only needed
+	// where tokens are made.
+	PrivateKey string `yaml:"private_key"`
+}
+
+// Memcached is one region's cache tier.
+type Memcached struct {
+	// Servers are host:port of every node.
+	Servers []string `yaml:"servers"`
+	// Timeout bounds one batched call; 0 means 200ms.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Redis is a home's Redis.
+type Redis struct {
+	// Addrs is one address, or the seeds of a cluster.
+	Addrs []string `yaml:"addrs"`
+	// Cluster says that Addrs are seeds of a Redis Cluster.
+	Cluster bool `yaml:"cluster"`
+	// Username and Password are sent with AUTH; both "" means none.
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+	// Timeout bounds one call; 0 means 500ms.
+	Timeout time.Duration `yaml:"timeout"`
+	// UnsafeDurability lets a Redis serve that is not appendonly yes,
+	// appendfsync always, noeviction. For development only: acknowledged wins
+	// can be lost.
+	UnsafeDurability bool `yaml:"unsafe_durability"`
+}
+
+// Ledger is where money is recorded.
+type Ledger struct {
+	// DSN is postgres://... or sqlite:PATH; "" means sqlite:<data>/ledger.db
+	// for `sluice run`, and is an error for `sluice settle`.
+	DSN string `yaml:"dsn"`
+}
+
+// Payout is where won money goes.
+type Payout struct {
+	// Provider is auto (pays at once; for development) or webhook; "" means auto.
+	Provider string `yaml:"provider"`
+	// URL receives the signed webhooks.
+	URL string `yaml:"url"`
+	// Secret signs them (HMAC-SHA256).
+	Secret string `yaml:"secret"`
+	// Tries before a pay-out becomes a dead letter; 0 means 8.
+	Tries int `yaml:"tries"`
+}
+
+// Rooms is how viewers reach the room nodes.
+type Rooms struct {
+	// Push are the addresses of the room nodes, such as
+	// ws://203.0.113.7:8080/connection/websocket; none means the public
+	// listener of this gateway.
+	Push []string `yaml:"push"`
+	// TokenLife is how long an entry token may be used; 0 means 5m.
+	TokenLife time.Duration `yaml:"token_life"`
+}
+
+// Limits bound the public listener.
+type Limits struct {
+	// Connections is how many may be open at once; 0 means 100000.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerIP; 0 means no bound. Behind a proxy it bounds the proxy.
+	ConnectionsPerIP int `yaml:"connections_per_ip"`
+	// HeaderBytes is the most the request line and headers may take; 0 means 16384.
+	HeaderBytes int `yaml:"header_bytes"`
+	// BodyBytes is the most a body may take; 0 means 65536.
+	BodyBytes int `yaml:"body_bytes"`
+	// ReadTimeout is for one whole request; 0 means 10s.
+	ReadTimeout time.Duration `yaml:"read_timeout"`
+	// WriteTimeout is for one whole answer; 0 means 10s.
+	WriteTimeout time.Duration `yaml:"write_timeout"`
+	// IdleTimeout closes a silent keep-alive connection; 0 means 75s.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// InFlight is how many requests may be worked on at once; beyond it the
+	// answer is 503 "later"; 0 means 20000.
+	InFlight int `yaml:"in_flight"`
+	// TrustedProxies are CIDRs whose X-Forwarded-For is believed; none means
+	// that the peer's address is the client's.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+}
+
+// Lua bounds one handler run; a route can set its own.
+type Lua struct {
+	// Instructions a run may execute; 0 means 10 million.
+	Instructions int64 `yaml:"instructions"`
+	// WallTime a run may take; 0 means 2s.
+	WallTime time.Duration `yaml:"wall_time"`
+	// MemoryBytes a run may allocate; 0 means 64 MiB.
+	MemoryBytes int64 `yaml:"memory_bytes"`
+	// OutputBytes a run may send; 0 means 8 MiB.
+	OutputBytes int64 `yaml:"output_bytes"`
+	// VMs kept ready per bundle; 0 means 4 times the processors.
+	VMs int `yaml:"vms"`
+	// Unwatched turns off the watch over the scripts folder, so that only
+	// `sluice script push` changes the bundle.
+	Unwatched bool `yaml:"unwatched"`
+}
+
+// Default is the configuration every field left out has.
+func Default() Config {
+	return Config{
+		Region:    Region{Name: "local", ID: 1, Class: "idc"},
+		Listen:    "127.0.0.1:8080",
+		Admin:     Admin{Listen: "127.0.0.1:8081"},
+		Data:      "./data",
+		Scripts:   "./scripts",
+		Memcached: Memcached{Timeout: 200 * time.Millisecond},
+		Redis:     Redis{Timeout: 500 * time.Millisecond},
+		Payout:    Payout{Provider: "auto", Tries: 8},
+		Rooms:     Rooms{TokenLife: 5 * time.Minute},
+		Limits: Limits{
+			Connections: 100_000, HeaderBytes: 16 << 10, BodyBytes: 64 << 10,
+			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
+			InFlight: 20_000,
+		},
+		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20},
+	}
+}
