@@ -1,0 +1,43 @@
+// Package ledger is the durable record of money: what was funded, who won
+// which share, what was paid out, what went back to the sender.
+//
+// # The picture
+//
+//	payment ──fund──▶ red packet ──win──▶ payable ──pay out──▶ paid
+//	                     │  ▲
+//	                     │  └──────────── release
+//	                     ├──certify──▶ quarantine ──release──▶ payable | refunding
+//	                     └──close────▶ refunding ──pay out──▶ refunded
+//
+// Every arrow is one entry of two postings, minus on the account it leaves
+// and plus on the account it reaches, in integer fen (1/100 yuan). Each red
+// packet has its own row of these accounts (see [Account]); their balances
+// always add up to zero, and
+//
+//	funded = paid + payable + refunding + refunded + quarantined + balance
+//
+// where balance is what Redis still holds as left or not yet settled. The
+// subsidiary record that says WHO is the award (one row for each win).
+//
+// Journal rows (transactions, postings, awards, closes, certificates) are
+// only ever added. What changes (state of a red packet, position and epoch of
+// a bucket, state of a pay-out) lives in tables of its own. A mistake is put
+// right by [Store.Correct], which adds rows.
+//
+// # Exactly once in effect
+//
+// Settle posts batches of a bucket's win stream and advances the bucket's
+// position in the same transaction. A batch seen before is compared with what
+// is stored and skipped. Other content under a known (epoch, seq), a share
+// won twice, a (red packet, uid, n) won twice, more money out than came in:
+// the bucket is frozen, durably, and stays so until it is certified.
+//
+// # Stores
+//
+// ledger/sqlite (embedded), ledger/postgres (production) and ledger/memory
+// (simulator and tests) behave alike: ledger/ledgertest is the one suite that
+// all three pass. All methods may be called from any number of goroutines; a
+// callback of an Each method must not write to the same store.
+//
+// Time is milliseconds since 1970, in UTC; what is finer is cut off.
+package ledger
