@@ -1,0 +1,2 @@
+// Package bundle keeps versions of a set of scripts and swaps them live.
+package bundle

@@ -1,0 +1,109 @@
+package lua
+
+import (
+	"log/slog"
+	"time"
+
+	"sluice/lua/ngx"
+	"sluice/lua/vm"
+)
+
+// VM is one Lua universe of the pool: a state with the ngx API in it. It
+// serves one request at a time.
+type VM = ngx.VM
+
+// Params are the path parameters of a route; scripts see them as ngx.var.NAME.
+type Params = ngx.Params
+
+// Budget is what one handler run (all phases of one request together) may use.
+type Budget = ngx.Budget
+
+// Module is a Lua module written in Go.
+type Module struct {
+	Name string                // as in require "sluice.redpacket"
+	Open func(vm *VM) vm.Value // called on the first require in each VM
+}
+
+// Config says how scripts run. The zero value works.
+type Config struct {
+	// Logger takes what scripts log and what goes wrong in them; zero value
+	// means slog.Default().
+	Logger *slog.Logger
+
+	// Clock is the time that scripts see; zero value means time.Now.
+	Clock func() time.Time
+
+	// MinVMs are kept ready in each bundle; zero value means 2 * GOMAXPROCS.
+	MinVMs int
+
+	// MaxVMs bounds the requests that run scripts at the same moment (each
+	// needs a VM for as long as it runs, waiting for backends included); zero
+	// value means 1024. A VM takes about 100 KB.
+	MaxVMs int
+
+	// VMWait is how long a request waits for a VM before it gets a 503 with
+	// Retry-After; zero value means 100 ms.
+	VMWait time.Duration
+
+	// VMIdle is the time after which a VM above MinVMs that nobody used is
+	// given up; zero value means 30 s.
+	VMIdle time.Duration
+
+	// Budget is the default of every route; a zero field means the default of
+	// DefaultBudget, a negative one unlimited.
+	Budget Budget
+
+	// Modules are registered in every VM.
+	Modules []Module
+
+	// Shared are the dictionaries behind ngx.shared: name -> bytes. They
+	// outlive bundles.
+	Shared map[string]int
+
+	// PackagePath lists real directories where require looks after the
+	// bundle's own files, e.g. /usr/share/lua/5.1; zero value means none.
+	PackagePath []string
+
+	// SharedGlobals true means that globals a request writes stay for the
+	// next one, as OpenResty has it; zero value means they are gone with the
+	// request. Either way the first write warns with file:line.
+	SharedGlobals bool
+
+	// Prefix is what ngx.config.prefix() tells; zero value means "".
+	Prefix string
+
+	// OnBreach is called when a handler run ends by its budget.
+	OnBreach func(Breach)
+
+	// OnError is called when a handler run ends by an error.
+	OnError func(ScriptError)
+}
+
+// DefaultBudget is what a route gets that says nothing.
+var defaultBudget = Budget{
+	Instructions: 20_000_000,
+	Wall:         10 * time.Second,
+	Memory:       64 << 20,
+	Output:       16 << 20,
+	Calls:        1000,
+	Subrequests:  200,
+	Timers:       256,
+}
+
+// DefaultBudget is what a route gets that says nothing.
+func DefaultBudget() Budget { return defaultBudget }
+
+// Breach tells of a handler run that went over its budget.
+type Breach struct {
+	Route string
+	Kind  string // "instructions", "wall time", "memory", "output", "calls", "subrequests", "timers"
+	Where string // file:line
+}
+
+// ScriptError tells of a handler run that ended by an error.
+type ScriptError struct {
+	Route     string
+	Phase     string
+	Message   string // file:line: what
+	Traceback string
+}

@@ -1,0 +1,2 @@
+// Package lua runs OpenResty-style Lua scripts for the gateway.
+package lua
