@@ -1,0 +1,18 @@
+// Package route reads routes.yaml and finds the route of a request.
+//
+//	routes:
+//	  - name: draw                          # in metrics and logs; unique
+//	    method: POST
+//	    path: /v1/redpackets/{id}/draw      # {id} is ngx.var.id in the handler
+//	    access: [access/auth.lua]           # phases before the content, in order
+//	    content: redpacket_draw.lua
+//	    enabled: true                       # the kill switch: false answers 503 "later"
+//	    budget: {wall_time: 500ms}          # overrides the defaults of sluice.yaml
+//
+// A path parameter is 1 to 64 characters of [A-Za-z0-9_.~-]: what a client
+// puts there can never break out of a cache key. Anything else in its place
+// is a 400. A static segment wins over a parameter.
+//
+// A Table is immutable and may be used by all goroutines at once; Find does
+// not allocate.
+package route
