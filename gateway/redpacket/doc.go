@@ -1,14 +1,14 @@
 // Package redpacket funds, splits, draws, closes and proves red packets.
 //
-//	      fund                draw                                        close
-//	        |                  |                                            |
-//	  +-----v------------------v--------------------------------------------v----+
-//	  |  bucket in the home's Redis: {b07}:rp:<id> {b07}:sh:<id> {b07}:w:<id>    |
-//	  |  changed by the scripts of package script and by nothing else            |
-//	  +--+----------------------+---------------------------------------+--------+
-//	     | {b07}:fund            | {b07}:win                             | {b07}:log
-//	     v                       v                                       v
-//	  SplitWorker            Settler  --> ledger (truth of money)     cachesync --> rp: and w: records
+//	    fund                draw                                        close
+//	      |                  |                                            |
+//	+-----v------------------v--------------------------------------------v----+
+//	|  bucket in the home's Redis: {b07}:rp:<id> {b07}:sh:<id> {b07}:w:<id>    |
+//	|  changed by the scripts of package script and by nothing else            |
+//	+--+----------------------+---------------------------------------+--------+
+//	   | {b07}:fund            | {b07}:win                             | {b07}:log
+//	   v                       v                                       v
+//	SplitWorker            Settler  --> ledger (truth of money)     cachesync --> rp: and w: records
 //
 // # What holds at every moment
 //
