@@ -1,0 +1,484 @@
+package cachesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/cachesync/apply"
+	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
+)
+
+// Source is where missing records come from: a home's Redis, the user source, or a warm
+// neighbour. Fill answers for as many of the keys as it can; a key it does not mention is
+// ErrNotFound. Records carry the version stored at the source: a fill never mints one.
+type Source interface {
+	Fill(ctx context.Context, keys []string) ([]Filled, error)
+}
+
+// Filled is a source's answer for one key.
+type Filled struct {
+	Key    string
+	Record Record
+	Expiry int64 // Unix seconds, 0 = none
+	Err    error // ErrNotFound, ErrLater, or what went wrong
+}
+
+// Limits protect a source. The zero Limits are ready for use.
+type Limits struct {
+	// PerSecond is how many keys a second the source is asked for; zero value means 20000.
+	PerSecond float64 `yaml:"per_second"`
+	// Queue is how many keys may wait; more are told "later" at once. Zero value means what
+	// PerSecond clears in 250 ms.
+	Queue int `yaml:"queue"`
+	// Batch is the most keys of one call; zero value means 64.
+	Batch int `yaml:"batch"`
+	// Workers is how many calls run at once; zero value means 4.
+	Workers int `yaml:"workers"`
+	// Timeout ends a call and the wait of its callers; zero value means 1 s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.PerSecond <= 0 {
+		l.PerSecond = 20000
+	}
+	if l.Queue <= 0 {
+		l.Queue = max(1, int(l.PerSecond/4))
+	}
+	if l.Batch <= 0 {
+		l.Batch = 64
+	}
+	if l.Workers <= 0 {
+		l.Workers = 4
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = time.Second
+	}
+	return l
+}
+
+const (
+	// MaxFillAge: a fill that took longer is not written; what it read may be outdated and
+	// the change that outdated it already evicted.
+	MaxFillAge = 500 * time.Millisecond
+
+	lockPrefix   = "lk:"
+	lockSeconds  = 2
+	watchEvery   = 5 * time.Millisecond
+	looksPerLock = 20
+)
+
+// FillStats is a snapshot of one source's counters.
+type FillStats struct {
+	Asked    int64 // keys the source was asked for
+	Calls    int64
+	Stored   int64 // fills written to memcached
+	Late     int64 // fills older than MaxFillAge: dropped
+	Shared   int64 // reads that joined a fill under way in this process
+	Waited   int64 // keys another process was filling
+	Refused  int64 // reads told "later" because the queue was full
+	NotFound int64
+	Failed   int64
+	Behind   int64 // answers older than what this region has seen
+	Queued   int64
+}
+
+// flight is one key's fill under way; all who want the key wait for done.
+type flight struct {
+	key    string
+	done   chan struct{}
+	born   time.Time
+	looks  int // how often the watch looked in vain
+	state  State
+	record Record
+	err    error
+}
+
+// filler fills the misses of one prefix.
+type filler struct {
+	cache  *Cache
+	prefix string
+	source Source
+	limits Limits
+	rate   *rate
+
+	queue  chan *flight
+	urgent chan *flight
+	ctx    context.Context
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	flights map[string]*flight
+	watched []*flight // filled by another process; guarded by mu
+
+	stats struct {
+		asked, calls, stored, late, shared, waited, refused, notFound, failed, behind atomic.Int64
+	}
+}
+
+func newFiller(c *Cache, prefix string, s Source, limits Limits) *filler {
+	limits = limits.withDefaults()
+	ctx, stop := context.WithCancel(context.Background())
+	f := &filler{
+		cache: c, prefix: prefix, source: s, limits: limits, rate: newRate(limits.PerSecond, limits.Batch),
+		queue: make(chan *flight, limits.Queue), urgent: make(chan *flight, limits.Queue),
+		ctx: ctx, stop: stop, flights: map[string]*flight{},
+	}
+	for range limits.Workers {
+		f.wg.Add(1)
+		go f.work()
+	}
+	f.wg.Add(1)
+	go f.watch()
+	return f
+}
+
+// join returns the key's fill under way, or starts one. A full queue answers Later at once.
+func (f *filler) join(key string, force bool) *flight {
+	f.mu.Lock()
+	fl, ok := f.flights[key]
+	if ok {
+		f.mu.Unlock()
+		f.stats.shared.Add(1)
+		return fl
+	}
+	fl = &flight{key: key, done: make(chan struct{}), born: f.cache.now()}
+	f.flights[key] = fl
+	f.mu.Unlock()
+	queue := f.queue
+	if force {
+		queue = f.urgent
+	}
+	select {
+	case queue <- fl:
+	default:
+		f.stats.refused.Add(1)
+		f.finish(fl, Later, Record{}, ErrLater)
+	}
+	if f.ctx.Err() != nil { // closed meanwhile: nobody may be left to take it
+		f.finish(fl, Later, Record{}, ErrLater)
+	}
+	return fl
+}
+
+// finish answers everybody who waits; the first answer counts.
+func (f *filler) finish(fl *flight, s State, r Record, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.flights[fl.key] != fl {
+		return
+	}
+	delete(f.flights, fl.key)
+	fl.state, fl.record, fl.err = s, r, err
+	close(fl.done)
+}
+
+// work takes flights in batches; the urgent ones first.
+func (f *filler) work() {
+	defer f.wg.Done()
+	var b apply.Batch
+	batch := make([]*flight, 0, f.limits.Batch)
+	for {
+		batch = batch[:0]
+		select {
+		case fl := <-f.urgent:
+			batch = append(batch, fl)
+		default:
+			select {
+			case fl := <-f.urgent:
+				batch = append(batch, fl)
+			case fl := <-f.queue:
+				batch = append(batch, fl)
+			case <-f.ctx.Done():
+				return
+			}
+		}
+	more:
+		for len(batch) < f.limits.Batch {
+			select {
+			case fl := <-f.urgent:
+				batch = append(batch, fl)
+				continue
+			default:
+			}
+			select {
+			case fl := <-f.queue:
+				batch = append(batch, fl)
+			default:
+				break more
+			}
+		}
+		f.run(&b, batch)
+	}
+}
+
+// run fills one batch: lock, look again, ask, write, unlock.
+func (f *filler) run(b *apply.Batch, batch []*flight) {
+	now := f.cache.now()
+	todo := make([]*flight, 0, len(batch))
+	for _, fl := range batch {
+		if now.Sub(fl.born) >= f.limits.Timeout {
+			f.finish(fl, Later, Record{}, ErrLater)
+			continue
+		}
+		todo = append(todo, fl)
+	}
+	if len(todo) == 0 || f.rate.wait(f.ctx, len(todo)) != nil {
+		f.answer(todo, Later, ErrLater)
+		return
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, f.limits.Timeout)
+	defer cancel()
+	mine := f.unfilled(ctx, f.lock(ctx, todo))
+	f.rate.giveBack(len(todo) - len(mine))
+	if len(mine) == 0 {
+		return
+	}
+	f.ask(ctx, b, mine)
+	f.unlock(mine)
+}
+
+func (f *filler) answer(list []*flight, s State, err error) {
+	for _, fl := range list {
+		f.finish(fl, s, Record{}, err)
+	}
+}
+
+// lock takes the keys that no other process is filling; the others are watched. A
+// memcached that does not answer locks nothing, and stops nobody: the rate still holds.
+func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
+	ops := make([]memcache.Op, len(list))
+	for i, fl := range list {
+		ops[i] = memcache.Op{Kind: memcache.Add, Key: lockPrefix + fl.key, Value: []byte{'1'}, Expiry: lockSeconds}
+	}
+	f.cache.store.Do(ctx, ops)
+	for i, fl := range list {
+		if errors.Is(ops[i].Err, memcache.ErrNotStored) {
+			f.stats.waited.Add(1)
+			f.mu.Lock()
+			f.watched = append(f.watched, fl)
+			f.mu.Unlock()
+			continue
+		}
+		mine = append(mine, fl)
+	}
+	return mine
+}
+
+func (f *filler) unlock(list []*flight) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), f.limits.Timeout)
+	defer cancel()
+	ops := make([]memcache.Op, len(list))
+	for i, fl := range list {
+		ops[i] = memcache.Op{Kind: memcache.Delete, Key: lockPrefix + fl.key}
+	}
+	f.cache.store.Do(ctx, ops) // a lock that stays goes by itself
+}
+
+// unfilled looks again, now under the lock: what somebody filled meanwhile is answered.
+func (f *filler) unfilled(ctx context.Context, list []*flight) (left []*flight) {
+	if len(list) == 0 {
+		return nil
+	}
+	found := f.look(ctx, list)
+	var filled []*flight
+	for i, fl := range list {
+		if found[i] {
+			filled = append(filled, fl)
+		} else {
+			left = append(left, fl)
+		}
+	}
+	if len(filled) > 0 {
+		f.unlock(filled)
+	}
+	return left
+}
+
+// look answers those flights whose key is in memcached by now.
+func (f *filler) look(ctx context.Context, list []*flight) (found []bool) {
+	ops := make([]memcache.Op, len(list))
+	for i, fl := range list {
+		ops[i] = memcache.Op{Kind: memcache.Get, Key: fl.key}
+	}
+	f.cache.store.Do(ctx, ops)
+	found = make([]bool, len(list))
+	for i, fl := range list {
+		if ops[i].Err != nil {
+			continue
+		}
+		rec, err := record.Parse(ops[i].Value)
+		if err != nil || rec.Refill() {
+			continue
+		}
+		found[i] = true
+		f.finish(fl, stateOf(rec), rec, nil)
+	}
+	return found
+}
+
+func stateOf(r Record) State {
+	switch {
+	case r.Refill():
+		return Miss
+	case r.Tombstone():
+		return Tombstone
+	}
+	return Hit
+}
+
+// ask reads from the source and writes what came, unless it took too long.
+func (f *filler) ask(ctx context.Context, b *apply.Batch, list []*flight) {
+	keys := make([]string, len(list))
+	byKey := make(map[string]*flight, len(list))
+	for i, fl := range list {
+		keys[i] = fl.key
+		byKey[fl.key] = fl
+	}
+	f.stats.calls.Add(1)
+	f.stats.asked.Add(int64(len(keys)))
+	asked := f.cache.now()
+	got, err := f.source.Fill(ctx, keys)
+	if err != nil {
+		f.stats.failed.Add(int64(len(keys)))
+		f.answer(list, Later, fmt.Errorf("cachesync: fill %s*: %w", f.prefix, err))
+		return
+	}
+	now := f.cache.now()
+	if now.Sub(asked) > MaxFillAge {
+		f.stats.late.Add(int64(len(keys)))
+		f.look(ctx, list) // an applier may have been faster
+		f.answer(list, Later, ErrLater)
+		return
+	}
+	writes := make([]apply.Write, 0, len(got))
+	for _, g := range got {
+		switch fl := byKey[g.Key]; {
+		case fl == nil: // answered what was not asked
+		case errors.Is(g.Err, ErrNotFound):
+			f.stats.notFound.Add(1)
+			f.finish(fl, Miss, Record{}, ErrNotFound)
+		case g.Err != nil:
+			f.stats.failed.Add(1)
+			f.finish(fl, Later, Record{}, g.Err)
+		default:
+			writes = append(writes, apply.Write{Key: g.Key, Record: g.Record, Expiry: g.Expiry})
+		}
+	}
+	b.Apply(ctx, f.cache.store, writes, now)
+	for i := range writes {
+		f.written(&writes[i], byKey[writes[i].Key])
+	}
+	for _, fl := range list { // the rest was not mentioned
+		f.mu.Lock()
+		open := f.flights[fl.key] == fl
+		f.mu.Unlock()
+		if open {
+			f.stats.notFound.Add(1)
+			f.finish(fl, Miss, Record{}, ErrNotFound)
+		}
+	}
+}
+
+// written answers with what is in memcached now, which may be newer than the fill.
+func (f *filler) written(w *apply.Write, fl *flight) {
+	switch {
+	case w.Outcome == apply.Kept && w.Found.Refill():
+		f.stats.behind.Add(1)
+		f.finish(fl, Later, Record{}, ErrBehind)
+	case w.Outcome == apply.Kept:
+		f.finish(fl, stateOf(w.Found), w.Found, nil)
+	default: // stored; or memcached is down, then the source's word still holds
+		if w.Outcome == apply.Stored {
+			f.stats.stored.Add(1)
+		}
+		if w.Record.Refill() { // expired at the source
+			f.finish(fl, Miss, Record{}, ErrNotFound)
+			return
+		}
+		f.finish(fl, stateOf(w.Record), w.Record, nil)
+	}
+}
+
+// watch looks after the keys that other processes are filling, all in one batch. A lock
+// that ran out without a record is taken over.
+func (f *filler) watch() {
+	defer f.wg.Done()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		f.mu.Lock()
+		list := f.watched
+		f.watched = nil
+		f.mu.Unlock()
+		if len(list) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, f.limits.Timeout)
+		found := f.look(ctx, list)
+		cancel()
+		f.relock(list, found)
+	}
+}
+
+// relock lets those go on that waited too long, and asks for the lock again for the others.
+func (f *filler) relock(list []*flight, found []bool) {
+	now := f.cache.now()
+	for i, fl := range list {
+		switch {
+		case found[i]:
+		case now.Sub(fl.born) >= f.limits.Timeout:
+			f.finish(fl, Later, Record{}, ErrLater)
+		default:
+			f.again(fl)
+		}
+	}
+}
+
+// again keeps watching, and now and then asks for the lock: its owner may have failed.
+func (f *filler) again(fl *flight) {
+	if fl.looks++; fl.looks%looksPerLock != 0 {
+		f.mu.Lock()
+		f.watched = append(f.watched, fl)
+		f.mu.Unlock()
+		return
+	}
+	select {
+	case f.urgent <- fl:
+	default:
+		f.finish(fl, Later, Record{}, ErrLater)
+	}
+}
+
+func (f *filler) close() {
+	f.stop()
+	f.wg.Wait()
+	f.mu.Lock()
+	list := make([]*flight, 0, len(f.flights))
+	for _, fl := range f.flights {
+		list = append(list, fl)
+	}
+	f.mu.Unlock()
+	f.answer(list, Later, ErrLater)
+}
+
+func (f *filler) snapshot() FillStats {
+	s := &f.stats
+	return FillStats{
+		Asked: s.asked.Load(), Calls: s.calls.Load(), Stored: s.stored.Load(), Late: s.late.Load(),
+		Shared: s.shared.Load(), Waited: s.waited.Load(), Refused: s.refused.Load(),
+		NotFound: s.notFound.Load(), Failed: s.failed.Load(), Behind: s.behind.Load(),
+		Queued: int64(len(f.queue) + len(f.urgent)),
+	}
+}
