@@ -61,11 +61,15 @@ type Entry struct {
 // ParseEntry reads an entry from its id and its flat list of fields and values. Changes are
 // appended to dst, which may be nil; payloads alias fields when T is []byte.
 func ParseEntry[T ~string | ~[]byte](id T, fields []T, dst []Change) (Entry, error) {
-	e := Entry{Changes: dst}
-	var err error
-	if e.ID, err = ParseID(id); err != nil {
-		return e, err
+	at, err := ParseID(id)
+	if err != nil {
+		return Entry{Changes: dst}, err
 	}
+	return parseFields(at, fields, dst)
+}
+
+func parseFields[T ~string | ~[]byte](id ID, fields []T, dst []Change) (Entry, error) {
+	e := Entry{ID: id, Changes: dst}
 	bad := func(what string) (Entry, error) {
 		return e, fmt.Errorf("%w: %s: %s", ErrEntry, e.ID, what)
 	}

@@ -1,0 +1,73 @@
+package changelog
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+type seen struct {
+	entries   []string
+	malformed int
+	beats     int
+}
+
+func (s *seen) Entry(bucket int, e *Entry) {
+	for _, c := range e.Changes {
+		s.entries = append(s.entries, fmt.Sprintf("%d %s %s=%s", bucket, e.ID, c.Key, c.Record.Payload))
+	}
+}
+func (s *seen) Malformed(int, ID, error) { s.malformed++ }
+func (s *seen) Beat(int64)               { s.beats++ }
+
+func TestReaderReadsAllBucketsBehindItsPositions(t *testing.T) {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		ctx := context.Background()
+		buckets := []int{2, 5}
+		script := redis.NewScript(Prelude(1) + `return commit({ARGV[1], '3', '0', ARGV[2]})`)
+		big := strings.Repeat("x", 100<<10) // larger than the reader's buffer
+		for i := range 3 {
+			for _, b := range buckets {
+				if i == 0 {
+					Raise(ctx, rdb, b, 1, 0)
+				}
+				if err := script.Run(ctx, rdb, keys(b), fmt.Sprint("u:", i), fmt.Sprint(i, big)).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		rdb.XAdd(ctx, &redis.XAddArgs{Stream: LogKey(5), ID: "1-4", Values: []string{"foreign", "entry"}})
+		r := NewReader(ReaderConfig{Buckets: buckets, Block: 20 * time.Millisecond, Dial: func(ctx context.Context) (net.Conn, error) {
+			return net.Dial("tcp", rdb.Options().Addr)
+		}})
+		defer r.Close()
+		var s seen
+		n, full, err := r.Read(ctx, []ID{{1, 1}, {1, 2}}, &s)
+		if err != nil || n != 4 || full || s.malformed != 1 || len(s.entries) != 3 {
+			t.Fatal(n, full, err, s.malformed, len(s.entries))
+		}
+		for i, want := range []string{"2 1-2 u:1=1x", "2 1-3 u:2=2x", "5 1-3 u:2=2x"} {
+			if !strings.HasPrefix(s.entries[i], want) || !strings.HasSuffix(s.entries[i], big) {
+				t.Errorf("entry %d: %.40s", i, s.entries[i])
+			}
+		}
+		at := []ID{{1, 3}, {1, 4}}
+		go func() { time.Sleep(5 * time.Millisecond); Beat(ctx, rdb, buckets) }()
+		for try := 0; s.beats == 0 && try < 100; try++ {
+			if n, _, err := r.Read(ctx, at, &s); err != nil || n != 0 {
+				t.Fatal(n, err)
+			}
+			Beat(ctx, rdb, buckets)
+		}
+		stopped, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, _, err := r.Read(stopped, at, &s); err != context.Canceled {
+			t.Error(err)
+		}
+	})
+}
