@@ -51,7 +51,7 @@ type Op struct {
 	CAS    uint64 // in for CAS; out for Gets
 
 	Number uint64 // out for Incr and Decr: the new number
-	Err    error  // out: nil, ErrCacheMiss, ErrNotStored, ErrCASConflict, ErrMalformedKey, ErrServerError, ErrNodeDown, ErrTimeout, ErrBusy
+	Err    error  // out: nil, ErrCacheMiss, ErrNotStored, ErrCASConflict, ErrMalformedKey, ErrTooLarge, ErrServerError or a transport error
 }
 
 // Item and the errors are gomemcache's own, so that code written for it works unchanged.

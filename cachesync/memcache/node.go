@@ -1,0 +1,123 @@
+package memcache
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"sluice/cachesync/pipeline"
+)
+
+// node is one memcached and what this client knows about its past.
+type node struct {
+	c    *Client
+	addr string
+	pipe *pipeline.Node
+
+	shake sync.Mutex // one handshake at a time: the first flushes for both connections
+
+	mu        sync.Mutex
+	ejected   bool
+	ejectedAt time.Time
+	lost      bool // a write failed since the node was last known good
+	flushed   bool // since ejectedAt
+}
+
+func newNode(c *Client, addr string) *node {
+	n := &node{c: c, addr: addr}
+	n.pipe = pipeline.NewNode(addr, pipeline.Config{
+		Conns: c.cfg.Conns, Timeout: c.cfg.Timeout, DialTimeout: c.cfg.DialTimeout,
+		MaxInFlight: c.cfg.MaxInFlight, MaxBytes: c.cfg.MaxBytes, Yields: c.cfg.Yields,
+		Dial: c.cfg.Dial, Handshake: n.handshake, OnDown: n.onDown, OnUp: n.onUp, Rand: c.cfg.Rand,
+	})
+	return n
+}
+
+// missed notes a write that did not reach the node.
+func (n *node) missed() {
+	if !n.c.cfg.Authoritative {
+		return
+	}
+	n.mu.Lock()
+	n.lost = true
+	n.mu.Unlock()
+}
+
+func (n *node) onDown(cause error) {
+	n.mu.Lock()
+	first := !n.ejected
+	if first {
+		n.ejected, n.flushed, n.ejectedAt = true, false, n.c.cfg.Clock()
+	}
+	n.mu.Unlock()
+	if first {
+		// The other connection must pass the handshake too before it is used again.
+		n.pipe.Reset(fmt.Errorf("ejected: %w", cause))
+		if f := n.c.cfg.Events.OnEject; f != nil {
+			n.c.events.put(func() { f(n.addr, cause) })
+		}
+	}
+}
+
+func (n *node) onUp() {
+	n.mu.Lock()
+	back, flushed := n.ejected, n.flushed
+	n.ejected = false
+	n.mu.Unlock()
+	if f := n.c.cfg.Events.OnReturn; back && f != nil {
+		n.c.events.put(func() { f(n.addr, flushed) })
+	}
+}
+
+// stale reports whether the node must be emptied before it is used.
+func (n *node) stale() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.lost && n.ejected && n.c.cfg.Clock().Sub(n.ejectedAt) > n.c.cfg.StaleAfter
+}
+
+// handshake proves that the node answers, and empties it when it missed writes.
+func (n *node) handshake(ctx context.Context, nc net.Conn) error {
+	n.shake.Lock()
+	defer n.shake.Unlock()
+	r := pipeline.NewReader(nc)
+	if err := ask(nc, r, "version\r\n", "VERSION "); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if !n.ejected {
+		n.lost = false // a short loss: appliers write again what failed
+	}
+	n.mu.Unlock()
+	if !n.stale() {
+		return nil
+	}
+	id := n.c.newCanary()
+	if err := ask(nc, r, "flush_all\r\n", "OK"); err != nil {
+		return err
+	}
+	if err := ask(nc, r, fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", CanaryKey, len(id), id), "STORED"); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.lost, n.flushed = false, true
+	n.mu.Unlock()
+	return nil
+}
+
+// ask sends one command and wants one line that starts with want.
+func ask(nc net.Conn, r *pipeline.Reader, command, want string) error {
+	if _, err := nc.Write([]byte(command)); err != nil {
+		return err
+	}
+	line, err := r.Line()
+	if err != nil {
+		return err
+	}
+	if len(line) < len(want) || string(line[:len(want)]) != want {
+		return fmt.Errorf("%.60q instead of %q: is this a memcached?", line, want)
+	}
+	return nil
+}
