@@ -1,6 +1,9 @@
 package ledger
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Position is a place in a bucket's win stream: its id is "<epoch>-<seq>".
 type Position struct{ Epoch, Seq uint64 }
@@ -102,6 +105,7 @@ type Sums struct {
 	Refunding   int64
 	Refunded    int64
 	Quarantined int64
+	Suspense    int64 // moved outside by corrections
 	Balance     int64 // neither won, closed nor held: must be Redis' left + unsettled
 	Awards      int   // rows
 	Awarded     int64 // fen, sum of the award rows: must be paid + payable (less corrections)
@@ -113,7 +117,7 @@ type Sums struct {
 
 // Check proves the equation of DESIGN 4.7 as far as the ledger alone can.
 func (s Sums) Check() error {
-	out := s.Paid + s.Payable + s.Refunding + s.Refunded + s.Quarantined + s.Balance
+	out := s.Paid + s.Payable + s.Refunding + s.Refunded + s.Quarantined + s.Balance + s.Suspense
 	if out != s.Funded {
 		return &Error{Op: "reconcile", RedPacket: s.RedPacket.ID, Err: ErrUnbalanced,
 			Hint: "the postings of this red packet do not add up; run the audit and restore from a backup if it confirms this"}
@@ -194,4 +198,34 @@ type Proof struct {
 type AuditReport struct {
 	RedPackets, Transactions, Postings, Awards int
 	Problems                                   []string // at most 100
+}
+
+// Before orders positions.
+func (p Position) Before(q Position) bool {
+	return p.Epoch < q.Epoch || p.Epoch == q.Epoch && p.Seq < q.Seq
+}
+
+// String is the stream id, "<epoch>-<seq>".
+func (p Position) String() string {
+	return strconv.FormatUint(p.Epoch, 10) + "-" + strconv.FormatUint(p.Seq, 10)
+}
+
+// Position of the win in its bucket's stream.
+func (w *Win) Position() Position { return Position{w.Epoch, w.Seq} }
+
+// Same compares every field, the time to the millisecond.
+func (w Win) Same(o Win) bool {
+	same := w.At.UnixMilli() == o.At.UnixMilli()
+	w.At, o.At = time.Time{}, time.Time{}
+	return same && w == o
+}
+
+// Position of the close in its bucket's stream.
+func (c *Close) Position() Position { return Position{c.Epoch, c.Seq} }
+
+// Same compares every field, the time to the millisecond.
+func (c Close) Same(o Close) bool {
+	same := c.At.UnixMilli() == o.At.UnixMilli()
+	c.At, o.At = time.Time{}, time.Time{}
+	return same && c == o
 }
