@@ -1,0 +1,54 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+GO ?= go
+SEEDS ?= 1000
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+build: ## build ./sluice
+	$(GO) build -o sluice .
+
+run: build ## everything in one process, on embedded stores in ./data
+	./sluice run
+
+test: ## all tests; needs the Debian packages that .ci/run installs
+	@bash .ci/need
+	$(GO) test $(RACE) -timeout 15m ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+simulate: ## deterministic simulation of money: make simulate SEEDS=100000
+	$(GO) run ./gateway/redpacket/sim/cmd -seeds $(SEEDS)
+
+simulate-sync: ## deterministic simulation of the regions
+	$(GO) run ./cachesync/sim/cmd -seeds $(SEEDS)
+
+conformance: ## OpenResty's own test blocks: make conformance CORPUS=FILE
+	$(GO) run ./lua/conformance -corpus $(CORPUS)
+
+regions: build ## three regions on this machine, to watch
+	$(GO) run ./bench/regions
+
+bench: bench-money bench-sync bench-warm bench-lua bench-peers ## all benchmarks
+
+bench-money: ## split, ledger, reconcile
+	$(GO) run ./bench/money
+
+bench-sync: ## commit to visible, apply, backlog, join
+	$(GO) run ./bench/sync
+
+bench-warm: ## a million users into memcached
+	$(GO) run ./bench/warm
+
+bench-lua: ## a handler's overhead, beside nginx+LuaJIT
+	$(GO) run ./bench/lua
+
+bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
+	$(GO) run ./bench/peers
+
+.PHONY: help build run test lint simulate simulate-sync conformance regions bench bench-money bench-sync bench-warm bench-lua bench-peers

@@ -1,0 +1,143 @@
+package modules
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"sluice/gateway/redpacket"
+	"sluice/lua/vm"
+)
+
+// sight is what a handler holds between look and draw.
+type sight struct {
+	id   redpacket.ID
+	uid  string
+	seen redpacket.Seen
+}
+
+// shown is a state with the time it was asked at.
+type shown struct {
+	*redpacket.State
+	now int64
+}
+
+// classes are the metatables of one VM, with their methods made once.
+type classes struct{ funded, seen, outcome, state *vm.Table }
+
+func newRedpacketClasses() *classes {
+	c := &classes{}
+	c.funded = class("funded", func(_ *vm.Thread, data any, key string) vm.Value {
+		f := data.(*redpacket.FundResult)
+		switch key {
+		case "id":
+			return vm.String(f.ID.String())
+		case "state":
+			return vm.String(f.State)
+		case "again":
+			return vm.Bool(f.Again)
+		}
+		return vm.Nil
+	})
+	decide := vm.NewFunc("seen:decide", func(t *vm.Thread) int {
+		s := self[*sight](t, "seen")
+		o, ok := s.seen.Decide()
+		if !ok {
+			return 0
+		}
+		t.Push(vm.NewUserdata(&o, c.outcome).Value())
+		return 1
+	})
+	c.seen = class("seen", func(_ *vm.Thread, data any, key string) vm.Value {
+		s := &data.(*sight).seen
+		switch key {
+		case "decide":
+			return decide
+		case "found":
+			return vm.Bool(s.Found)
+		case "blocked":
+			return vm.Bool(blocked(s.User))
+		case "user":
+			if s.UserFound {
+				return vm.String(string(s.User))
+			}
+			return vm.Nil
+		}
+		return stateField(&s.State, key)
+	})
+	outcomeJSON := vm.NewFunc("outcome:json", func(t *vm.Thread) int {
+		o := self[*redpacket.Outcome](t, "outcome")
+		var space [160]byte
+		t.PushString(string(appendOutcome(space[:0], o)))
+		return 1
+	})
+	c.outcome = class("outcome", func(_ *vm.Thread, data any, key string) vm.Value {
+		o := data.(*redpacket.Outcome)
+		switch key {
+		case "json":
+			return outcomeJSON
+		case "kind":
+			return vm.String(o.Kind.String())
+		case "amount":
+			return vm.Number(float64(o.Amount))
+		case "share":
+			return vm.Number(float64(o.Share))
+		case "reason":
+			return vm.String(o.Reason)
+		case "prize":
+			return vm.String(o.Prize)
+		}
+		return vm.Nil
+	})
+	stateJSON := vm.NewFunc("state:json", func(t *vm.Thread) int {
+		s := self[*shown](t, "state")
+		t.PushString(string(appendState(nil, s.State, s.now)))
+		return 1
+	})
+	c.state = class("state", func(_ *vm.Thread, data any, key string) vm.Value {
+		if key == "json" {
+			return stateJSON
+		}
+		return stateField(data.(*shown).State, key)
+	})
+	return c
+}
+
+func stateField(s *redpacket.State, key string) vm.Value {
+	switch key {
+	case "state":
+		return vm.String(s.State)
+	case "mode":
+		return vm.String(s.Mode)
+	case "audience":
+		return vm.String(s.Audience)
+	case "lock":
+		return vm.String(s.Lock)
+	case "sender":
+		return vm.String(s.Sender)
+	case "left":
+		return vm.Number(float64(s.Left))
+	case "count":
+		return vm.Number(float64(s.Count))
+	case "amount":
+		return vm.Number(float64(s.Amount))
+	case "opens_at":
+		return vm.Number(float64(s.OpensAt))
+	case "closes_at":
+		return vm.Number(float64(s.ClosesAt))
+	}
+	return vm.Nil
+}
+
+var blockedWord = []byte(`"blocked"`)
+
+// blocked reads {"blocked":true} of a user record; nearly none has the word,
+// so nearly none is decoded.
+func blocked(user []byte) bool {
+	if !bytes.Contains(user, blockedWord) {
+		return false
+	}
+	var u struct {
+		Blocked bool `json:"blocked"`
+	}
+	return json.Unmarshal(user, &u) != nil || u.Blocked
+}

@@ -1,0 +1,138 @@
+package modules
+
+import (
+	"context"
+
+	"sluice/gateway/redpacket"
+	"sluice/lua"
+	"sluice/lua/vm"
+)
+
+// redpacketModule is sluice.redpacket.
+type redpacketModule struct {
+	desk redpacket.Desk
+	ids  *redpacket.IDs
+	home uint8
+	problems
+}
+
+func (m *redpacketModule) open(*lua.VM) vm.Value {
+	c := newRedpacketClasses()
+	return table("redpacket", map[string]vm.GoFunc{
+		"fund":    func(t *vm.Thread) int { return m.fund(t, c) },
+		"look":    func(t *vm.Thread) int { return m.look(t, c) },
+		"draw":    func(t *vm.Thread) int { return m.draw(t, c) },
+		"show":    func(t *vm.Thread) int { return m.show(t, c) },
+		"winners": m.winners,
+
+		"password": m.password,
+	})
+}
+
+// The backends bound every call by their own timeouts; the request's context
+// would end calls in flight when the gateway drains.
+func background() context.Context { return context.Background() }
+
+// fund(uid, body [, idempotency_key]) -> {id=..., state=...} | nil, problem
+func (m *redpacketModule) fund(t *vm.Thread, c *classes) int {
+	begin(t)
+	sender, body, key := t.CheckString(1), t.CheckString(2), t.OptString(3, "")
+	req, err := redpacket.ParseFund([]byte(body))
+	if err != nil {
+		return m.push(t, err)
+	}
+	req.Sender, req.Key, req.Home = sender, key, m.home
+	var result redpacket.FundResult
+	lua.Block(t, func() { result, err = m.desk.Fund(background(), req) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.Push(vm.NewUserdata(&result, c.funded).Value())
+	return 1
+}
+
+// password(body or nil) -> password or nil [, problem]: reads a draw's body.
+func (m *redpacketModule) password(t *vm.Thread) int {
+	body := t.OptString(1, "")
+	if body == "" {
+		return 0
+	}
+	password, err := redpacket.ParseDraw([]byte(body))
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.PushString(password)
+	return 1
+}
+
+// look(id, uid) -> seen | nil, problem: one batched cache read.
+func (m *redpacketModule) look(t *vm.Thread, c *classes) int {
+	begin(t)
+	id, err := m.ids.Parse(t.CheckString(1))
+	if err != nil {
+		return m.push(t, redpacket.ErrNotFound)
+	}
+	s := &sight{id: id, uid: t.CheckString(2)}
+	lua.Block(t, func() { s.seen, err = m.desk.Look(background(), id, s.uid) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	if s.seen.Gone {
+		return m.push(t, redpacket.ErrNotFound)
+	}
+	t.Push(vm.NewUserdata(s, c.seen).Value())
+	return 1
+}
+
+// draw(seen [, {password=..., key=..., fan=true}]) -> outcome | nil, problem
+func (m *redpacketModule) draw(t *vm.Thread, c *classes) int {
+	begin(t)
+	s := self[*sight](t, "seen")
+	req := redpacket.DrawRequest{ID: s.id, UID: s.uid, Seen: &s.seen}
+	if options := t.Arg(2).AsTable(); options != nil {
+		req.Password, _ = options.GetStr("password").AsString()
+		req.N, _ = options.GetStr("key").AsString()
+		req.Fan = options.GetStr("fan").Truthy()
+	}
+	o := new(redpacket.Outcome)
+	var err error
+	lua.Block(t, func() { *o, err = m.desk.Draw(background(), req) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.Push(vm.NewUserdata(o, c.outcome).Value())
+	return 1
+}
+
+// show(id) -> state | nil, problem
+func (m *redpacketModule) show(t *vm.Thread, c *classes) int {
+	begin(t)
+	id, err := m.ids.Parse(t.CheckString(1))
+	if err != nil {
+		return m.push(t, redpacket.ErrNotFound)
+	}
+	s := new(redpacket.State)
+	lua.Block(t, func() { *s, err = m.desk.Show(background(), id) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.Push(vm.NewUserdata(&shown{s, m.now().UnixMilli()}, c.state).Value())
+	return 1
+}
+
+// winners(id [, page]) -> json | nil, problem
+func (m *redpacketModule) winners(t *vm.Thread) int {
+	begin(t)
+	id, err := m.ids.Parse(t.CheckString(1))
+	if err != nil {
+		return m.push(t, redpacket.ErrNotFound)
+	}
+	page := t.OptString(2, "")
+	var found redpacket.WinnersPage
+	lua.Block(t, func() { found, err = m.desk.Winners(background(), id, page) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.PushString(string(appendWinners(nil, found, m.now().UnixMilli())))
+	return 1
+}

@@ -1,0 +1,43 @@
+package modules
+
+import (
+	"errors"
+
+	"sluice/gateway/ledger"
+	"sluice/lua"
+	"sluice/lua/vm"
+)
+
+// winsModule is sluice.wins: what the ledger says, so it can be behind a draw
+// by the settle lag.
+type winsModule struct {
+	reader ledger.Reader
+	problems
+}
+
+var errNoLedger = errors.New("my wins needs ledger.dsn in sluice.yaml")
+
+// winsPage is how many wins one answer lists.
+const winsPage = 100
+
+func (m winsModule) open(*lua.VM) vm.Value {
+	return table("wins", map[string]vm.GoFunc{"list": m.list})
+}
+
+// list(uid [, page]) -> json | nil, problem
+func (m winsModule) list(t *vm.Thread) int {
+	begin(t)
+	uid, page := t.CheckString(1), t.OptString(2, "")
+	if m.reader == nil {
+		return m.push(t, errNoLedger)
+	}
+	var wins []ledger.Award
+	var next string
+	var err error
+	lua.Block(t, func() { wins, next, err = m.reader.WinsOf(background(), uid, page, winsPage) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.PushString(string(appendWins(nil, wins, next, m.now().UnixMilli())))
+	return 1
+}
