@@ -64,7 +64,9 @@ func (n *node) onDown(cause error) {
 func (n *node) onUp() {
 	n.mu.Lock()
 	back, flushed := n.ejected, n.flushed
-	n.ejected = false
+	if back {
+		n.ejected, n.lost = false, false // what a short loss missed, appliers write again
+	}
 	n.mu.Unlock()
 	if f := n.c.cfg.Events.OnReturn; back && f != nil {
 		n.c.events.put(func() { f(n.addr, flushed) })
@@ -86,11 +88,6 @@ func (n *node) handshake(ctx context.Context, nc net.Conn) error {
 	if err := ask(nc, r, "version\r\n", "VERSION "); err != nil {
 		return err
 	}
-	n.mu.Lock()
-	if !n.ejected {
-		n.lost = false // a short loss: appliers write again what failed
-	}
-	n.mu.Unlock()
 	if !n.stale() {
 		return nil
 	}
