@@ -37,6 +37,8 @@ var (
 	ErrBanned   = errors.New("room: banned from this room")
 	ErrFull     = errors.New("room: the room is full")
 	ErrClosed   = errors.New("room: the room is closed")
+
+	errBad = errors.New("room") // a room that cannot be stored as given
 )
 
 // Banned says whether the uid may not enter.
@@ -60,15 +62,15 @@ func (r *Room) Ban(uid string, banned bool) {
 func (r *Room) Check() error {
 	switch {
 	case !ValidID(r.ID):
-		return fmt.Errorf("room: id %.80q must be 1-64 characters of [A-Za-z0-9_-]", r.ID)
+		return fmt.Errorf("%w: id %.80q must be 1-64 characters of [A-Za-z0-9_-]", errBad, r.ID)
 	case len(r.Title) > MaxTitle:
-		return fmt.Errorf("room: title has %d bytes, at most %d are allowed", len(r.Title), MaxTitle)
+		return fmt.Errorf("%w: title has %d bytes, at most %d are allowed", errBad, len(r.Title), MaxTitle)
 	case r.State != Live && r.State != Closed:
-		return fmt.Errorf("room: state %.80q is not %s or %s", r.State, Live, Closed)
+		return fmt.Errorf("%w: state %.80q is not %s or %s", errBad, r.State, Live, Closed)
 	case r.Capacity < 0 || r.Capacity > 1<<40:
-		return fmt.Errorf("room: capacity %d is not in 0..2^40", r.Capacity)
+		return fmt.Errorf("%w: capacity %d is not in 0..2^40", errBad, r.Capacity)
 	case len(r.Bans) > MaxBans:
-		return fmt.Errorf("room: %d bans, at most %d fit a room", len(r.Bans), MaxBans)
+		return fmt.Errorf("%w: %d bans, at most %d fit a room", errBad, len(r.Bans), MaxBans)
 	}
 	return nil
 }

@@ -1,0 +1,143 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync"
+	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
+	"sluice/cachesync/resp"
+	"sluice/gateway/config"
+	"sluice/gateway/ledger"
+	"sluice/gateway/ledger/postgres"
+	"sluice/gateway/ledger/sqlite"
+	"sluice/gateway/redpacket"
+	"sluice/gateway/room"
+	"sluice/gateway/token"
+	"sluice/gateway/user"
+)
+
+// parts are the connections and stores that roles share; close ends them in
+// the reverse order of opening.
+type parts struct {
+	cfg      config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	ids      *redpacket.IDs
+	ring     *token.Ring
+	control  redis.UniversalClient // go-redis: scripts' loading, streams, admin work
+	house    *redpacket.House
+	rooms    *room.Store
+	closers  []func() error
+}
+
+// openParts prepares what every role needs. It does no I/O: a role starts also
+// while its backends are down, and says so by its readiness.
+func openParts(cfg config.Config, log *slog.Logger) (*parts, error) {
+	p := &parts{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if p.ids, err = redpacket.NewIDs([]byte(cfg.Secret)); err != nil {
+		return nil, err
+	}
+	if p.ring, err = newRing(cfg); err != nil {
+		return nil, err
+	}
+	p.control = newRedis(cfg.Redis, 0)
+	p.onClose(p.control.Close)
+	p.rooms = room.NewStore(p.control)
+	return p, nil
+}
+
+func (p *parts) onClose(f func() error) { p.closers = append(p.closers, f) }
+
+// close ends everything that was opened.
+func (p *parts) close() {
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		if err := p.closers[i](); err != nil {
+			p.log.Warn("closing", "err", err)
+		}
+	}
+}
+
+// newRedis is a go-redis client that never resends by itself: a script that
+// moves money must not run twice without our knowing. block is how long its
+// reads may block.
+func newRedis(cfg config.Redis, block time.Duration) redis.UniversalClient {
+	return redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, Username: cfg.Username, Password: cfg.Password,
+		MaxRetries: -1, DialTimeout: cfg.Timeout, ReadTimeout: cfg.Timeout + block, WriteTimeout: cfg.Timeout,
+		PoolSize: 8, MinIdleConns: 1,
+	})
+}
+
+// openHouse makes the door to the home's buckets; hot says that draws come
+// through here, on the pipelined client.
+func (p *parts) openHouse(hot bool) error {
+	cfg := redpacket.HouseConfig{Home: uint8(p.cfg.Region.ID), IDs: p.ids, Control: p.control}
+	if hot {
+		r := p.cfg.Redis
+		client, err := resp.New(resp.Config{
+			Addrs: r.Addrs, Username: r.Username, Password: r.Password, Cluster: r.Cluster, Timeout: r.Timeout,
+		})
+		if err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		p.onClose(client.Close)
+		cfg.Backend = redpacket.Pipelined{Client: client}
+	}
+	house, err := redpacket.NewHouse(cfg)
+	if err != nil {
+		return err
+	}
+	p.house = house
+	return nil
+}
+
+// openMemcached connects to the region's cache tier. authoritative clients
+// carry changes that no node may miss: appliers.
+func (p *parts) openMemcached(authoritative bool) (*memcache.Client, error) {
+	client, err := memcache.New(memcache.Config{
+		Servers: p.cfg.Memcached.Servers, Timeout: p.cfg.Memcached.Timeout, Authoritative: authoritative,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("memcached: %w", err)
+	}
+	p.onClose(client.Close)
+	return client, nil
+}
+
+// openCache is the region's cache as a gateway reads it.
+func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
+	cache := cachesync.NewCache(cachesync.CacheConfig{Store: client})
+	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
+	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
+	cache.Source(record.PrefixUser, user.Everyone{}, cachesync.Limits{PerSecond: 1e6})
+	p.onClose(func() error { cache.Close(); return nil })
+	return cache
+}
+
+// openLedger opens the ledger that the DSN names.
+func (p *parts) openLedger(ctx context.Context) (ledger.Store, error) {
+	store, err := openLedger(ctx, p.cfg.Ledger.DSN)
+	if err != nil {
+		return nil, err
+	}
+	p.onClose(store.Close)
+	return store, nil
+}
+
+func openLedger(ctx context.Context, dsn string) (ledger.Store, error) {
+	if file, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		return sqlite.Open(ctx, file)
+	}
+	return postgres.Open(ctx, dsn)
+}
