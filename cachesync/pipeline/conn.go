@@ -45,14 +45,20 @@ type conn struct {
 	killErr  error // why kill closed nc
 
 	wbuf  []byte
-	rest  []byte        // of wbuf, not written yet
-	restC net.Conn      // the connection it belongs to, and no other
+	rest  []byte   // of wbuf, not written yet
+	restC net.Conn // the connection it belongs to, and no other
+
+	once   func(uintptr) bool
+	tryN   int
+	tryErr error
+
 	wake  chan struct{} // to the background writer; it then leads
 	watch *time.Timer
 }
 
 func newConn(n *Node) *conn {
 	c := &conn{n: n, wake: make(chan struct{}, 1)}
+	c.once = c.writeOnce
 	c.watch = time.AfterFunc(time.Hour, c.check)
 	c.watch.Stop()
 	return c
@@ -102,7 +108,7 @@ func (c *conn) lead(rounds int) {
 			return
 		}
 		c.n.counters.writes.Add(1)
-		n, err := tryWrite(raw, c.wbuf)
+		n, err := c.tryWrite(raw)
 		if err != nil {
 			c.failWrite(nc, err)
 			continue
@@ -189,27 +195,28 @@ func (c *conn) failWrite(nc net.Conn, err error) {
 	nc.Close()
 }
 
-// tryWrite writes what the socket takes without waiting. Without a raw
+// tryWrite writes what the socket takes of wbuf without waiting. Without a raw
 // connection nothing is written here and the background writer waits instead.
-func tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
+func (c *conn) tryWrite(raw syscall.RawConn) (int, error) {
 	if raw == nil {
 		return 0, nil
 	}
-	rerr := raw.Write(func(fd uintptr) bool {
-		for {
-			n, err = syscall.Write(int(fd), p)
-			if err != syscall.EINTR {
-				return true
-			}
-		}
-	})
-	if rerr != nil {
-		return 0, rerr
+	if err := raw.Write(c.once); err != nil {
+		return 0, err
 	}
-	if err == syscall.EAGAIN {
+	if c.tryErr == syscall.EAGAIN {
 		return 0, nil
 	}
-	return max(n, 0), err
+	return max(c.tryN, 0), c.tryErr
+}
+
+// writeOnce is given to raw.Write; a closure would be garbage for every batch.
+func (c *conn) writeOnce(fd uintptr) bool {
+	for {
+		if c.tryN, c.tryErr = syscall.Write(int(fd), c.wbuf); c.tryErr != syscall.EINTR {
+			return true
+		}
+	}
 }
 
 func (c *conn) tick() time.Duration {

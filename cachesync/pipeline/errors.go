@@ -13,6 +13,13 @@ var (
 	ErrProtocol = errors.New("reply cannot be understood")
 )
 
+// ErrUnknown and ErrUnsent match an Error by what it means for the request,
+// whatever its cause.
+var (
+	ErrUnknown = errors.New("result unknown: the server may have run it")
+	ErrUnsent  = errors.New("not sent")
+)
+
 // Error is why a call has no reply.
 type Error struct {
 	Node      string // address
@@ -29,8 +36,10 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Is makes errors.Is find the cause.
-func (e *Error) Is(target error) bool { return e.Cause == target }
+// Is makes errors.Is find the cause, and ErrUnknown or ErrUnsent.
+func (e *Error) Is(target error) bool {
+	return e.Cause == target || target == ErrUnknown && e.MaybeSent || target == ErrUnsent && !e.MaybeSent
+}
 
 // Unwrap gives the detail.
 func (e *Error) Unwrap() error { return e.Detail }
