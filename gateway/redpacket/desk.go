@@ -69,16 +69,17 @@ func (k OutcomeKind) String() string {
 
 // Outcome answers a draw. Amount, Share and Prize are set only for Won and Already.
 type Outcome struct {
-	Kind    OutcomeKind
-	Amount  int64 // fen
-	Share   int64 // index, from 0
-	Prize   string
-	Code    string // coupon code, if the prize has one
-	Reason  string // Denied: "password", "tries", "fans", "list", "cap"
-	Left    int64  // Denied for a password: tries left; portal: draws left
-	OpensAt int64  // NotOpen: Unix ms
-	Now     int64  // Unix ms of the clock that decided
-	Pos     Position
+	Kind      OutcomeKind
+	Amount    int64  // fen
+	Share     int64  // index, from 0
+	Prize     string // name of a portal's prize
+	PrizeKind string // "cash", "coupon", "other"
+	Code      string // coupon code, if the prize has one
+	Reason    string // Denied: "password", "tries", "fans", "list", "cap"
+	Left      int64  // Denied for a password: tries left; portal: draws left
+	OpensAt   int64  // NotOpen: Unix ms
+	Now       int64  // Unix ms of the clock that decided
+	Pos       Position
 }
 
 // Position is a place in a bucket's streams: the embedded house waits for it to be settled.

@@ -11,6 +11,8 @@ var (
 	ErrNotFound = errors.New("redpacket: no such red packet")
 	// ErrConflict: the Idempotency-Key was used with another body. HTTP 409.
 	ErrConflict = errors.New("redpacket: the Idempotency-Key was used before with another body")
+	// ErrSender: only the sender may close a red packet. HTTP 403.
+	ErrSender = errors.New("redpacket: only its sender may do this")
 	// ErrFenced: the bucket's Redis was restarted, restored or promoted and is not certified
 	// yet. Nothing was changed. HTTP 503.
 	ErrFenced = errors.New("redpacket: the bucket waits for the certifier")

@@ -70,6 +70,8 @@ type Prize struct {
 	Amount    int64  `json:"amount"`     // fen, cash only
 	Count     int64  `json:"count"`      // budget: how many there are
 	ChancePPM int64  `json:"chance_ppm"` // chance of one draw, in millionths
+	// Codes are handed out with a coupon, one each; without them a code is made.
+	Codes []string `json:"codes,omitempty"`
 }
 
 // ParseFund reads the body of a fund request strictly: an unknown field, a field given
@@ -204,7 +206,7 @@ func (r *FundRequest) Hash() string {
 	fmt.Fprintf(h, "%d|%d|%s|%s|%d|%d|%d|%d|%d|%q|%q|", r.Amount, r.Count, r.Mode, r.Audience, r.Min, r.Max,
 		r.OpensAt, r.ClosesAt, r.Cap, r.Password, r.List)
 	for _, p := range r.Prizes {
-		fmt.Fprintf(h, "%q|%q|%d|%d|%d|", p.Name, p.Kind, p.Amount, p.Count, p.ChancePPM)
+		fmt.Fprintf(h, "%q|%q|%d|%d|%d|%q|", p.Name, p.Kind, p.Amount, p.Count, p.ChancePPM, p.Codes)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -331,14 +333,14 @@ func instant(name string, raw json.RawMessage) (int64, error) {
 func uidList(name string, raw json.RawMessage) ([]string, error) {
 	var list []string
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-		return nil, fieldError(name, CodeNotList, "must be an array of uids")
+		return nil, fieldError(name, CodeNotList, "must be an array of strings")
 	}
 	if len(list) > MaxList {
-		return nil, fieldError(name, CodeTooLarge, "must have at most %d uids", MaxList)
+		return nil, fieldError(name, CodeTooLarge, "must have at most %d strings", MaxList)
 	}
 	for i, uid := range list {
 		if !ValidUID(uid) {
-			return nil, fieldError(name, CodeInvalid, "its uid number %d is not 1 to 64 of A-Z a-z 0-9 _ -", i+1)
+			return nil, fieldError(name, CodeInvalid, "its string number %d is not 1 to 64 of A-Z a-z 0-9 _ -", i+1)
 		}
 	}
 	sort.Strings(list)
@@ -382,6 +384,8 @@ func prizes(name string, raw json.RawMessage) ([]Prize, error) {
 				p.Count, err = integer(full, f.raw, 1, MaxCount)
 			case "chance_ppm":
 				p.ChancePPM, err = integer(full, f.raw, 1, 1_000_000)
+			case "codes":
+				p.Codes, err = uidList(full, f.raw)
 			default:
 				err = fieldError(full, CodeUnknownField, "is not a known field")
 			}
@@ -396,6 +400,8 @@ func prizes(name string, raw json.RawMessage) ([]Prize, error) {
 			return nil, fieldError(at+".count", CodeMissing, "is required")
 		case p.ChancePPM == 0:
 			return nil, fieldError(at+".chance_ppm", CodeMissing, "is required")
+		case len(p.Codes) > 0 && (p.Kind != "coupon" || int64(len(p.Codes)) != p.Count):
+			return nil, fieldError(at+".codes", CodeInfeasible, "are for coupons, as many different ones as count says")
 		case (p.Kind == "cash") != (p.Amount > 0):
 			return nil, fieldError(at+".amount", CodeInfeasible, "must be above 0 for cash, and 0 for the rest")
 		}

@@ -1,0 +1,413 @@
+package redpacket
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/cachesync"
+	"sluice/gateway/redpacket/script"
+)
+
+// Reader is what a Desk needs of cachesync.Cache.
+type Reader interface {
+	Read(ctx context.Context, reads []cachesync.Read) error
+}
+
+// HomeConfig is what a Home is made of.
+type HomeConfig struct {
+	House *House // required
+	Cache Reader // required
+	// Confirm is called with the position of a win before it is told to anybody; the
+	// embedded house waits here until the ledger has it. nil means that Redis is enough.
+	Confirm func(ctx context.Context, pos Position) error
+	// ConfirmFund is the same for a fund request; nil means that Redis is enough.
+	ConfirmFund func(ctx context.Context, id ID) error
+	// Filters answers from the complete filters of winners; nil means not to.
+	Filters *Filters
+	Tries   int64     // wrong passwords a user has for a red packet; 0 means 5
+	Random  io.Reader // nil means crypto/rand
+}
+
+// Home is the Desk of a red packet's home region: Redis is near.
+type Home struct {
+	HomeConfig
+	h     *House
+	calls sync.Pool
+}
+
+var _ Desk = (*Home)(nil)
+
+// NewHome makes the Desk of the house's own home.
+func NewHome(cfg HomeConfig) (*Home, error) {
+	if cfg.House == nil || cfg.Cache == nil {
+		return nil, fmt.Errorf("redpacket: a Home needs House and Cache")
+	}
+	if cfg.Tries <= 0 {
+		cfg.Tries = 5
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	d := &Home{HomeConfig: cfg, h: cfg.House}
+	d.calls.New = func() any { return new(call) }
+	return d, nil
+}
+
+// call holds the buffers of one draw.
+type call struct {
+	text  []byte
+	reply []byte
+	keys  [8]string
+	args  [9]string
+	reads [3]cachesync.Read
+	key   [3][]byte
+}
+
+// Fund implements Desk. The same (sender, key) is the same red packet.
+func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
+	if !ValidUID(req.Sender) {
+		return FundResult{}, fieldError("sender", CodeInvalid, "the token's uid is not 1 to 64 of A-Z a-z 0-9 _ -")
+	}
+	if len(req.Key) > 256 {
+		return FundResult{}, fieldError("Idempotency-Key", CodeTooLarge, "must have at most 256 bytes")
+	}
+	if err := req.check(); err != nil {
+		return FundResult{}, err
+	}
+	var id ID
+	if req.Key != "" {
+		id = d.h.ids.Derive(d.h.home, req.Sender, req.Key)
+	} else {
+		var err error
+		if id, err = d.h.ids.New(d.h.home, d.Random); err != nil {
+			return FundResult{}, err
+		}
+	}
+	s := makeSpec(d.h.ids, id, &req, d.h.now().UnixMilli())
+	k := &d.h.keys[id.Bucket()]
+	fields, table := s.fields(), s.table(nil)
+	args := []string{s.ID, s.Hash, text64(s.Count), text64(s.Amount), text64(s.ClosesMS), text64(s.expiry()), s.fix()}
+	args = append(append(args, strconv.Itoa(len(fields))), fields...)
+	args = append(append(args, strconv.Itoa(len(table))), table...)
+	args = append(args, s.List...)
+	reply, _, err := d.h.run(ctx, id.Bucket(), script.Fund, k.base(k.rp(s.ID), k.fund, k.list(s.ID), k.prize(s.ID)), args, nil)
+	if err != nil {
+		return FundResult{}, err
+	}
+	word, rest, _ := strings.Cut(string(reply), "|")
+	switch word {
+	case "conflict":
+		return FundResult{}, ErrConflict
+	case "past":
+		return FundResult{}, fieldError("closes_at", CodeTooSmall, "must be in the future")
+	case "new", "again":
+	default:
+		return FundResult{}, oddReply(script.Fund, reply)
+	}
+	if d.ConfirmFund != nil {
+		if err := d.ConfirmFund(ctx, id); err != nil {
+			return FundResult{}, Later(time.Second, err)
+		}
+	}
+	st := State{State: stateWord(rest), OpensAt: s.OpensMS}
+	st.at(d.h.now().UnixMilli())
+	return FundResult{ID: id, State: st.State, Again: word == "again"}, nil
+}
+
+func oddReply(name script.Name, reply []byte) error {
+	return fmt.Errorf("redpacket: script %s answered %q", name, reply)
+}
+
+// Look implements Desk: one batched read.
+func (d *Home) Look(ctx context.Context, id ID, uid string) (Seen, error) {
+	var buf [IDLen]byte
+	text := string(id.Append(buf[:0]))
+	reads := []cachesync.Read{
+		{Key: cachesync.RedPacketKey(text)},
+		{Key: cachesync.WinKey(text, uid), NoFill: true},
+		{Key: cachesync.UserKey(uid)},
+	}
+	seen := Seen{Now: d.h.now().UnixMilli()}
+	if err := d.Cache.Read(ctx, reads); err != nil {
+		return seen, Later(200*time.Millisecond, err)
+	}
+	seen.setRedPacket(id, &reads[0])
+	if reads[1].State == cachesync.Hit {
+		if o, _, err := parseWin(string(reads[1].Record.Payload)); err == nil {
+			o.Now = seen.Now
+			seen.WinFound, seen.Win = true, o
+		}
+	}
+	switch u := &reads[2]; u.State {
+	case cachesync.Hit:
+		seen.UserFound, seen.User = true, u.Record.Payload
+	case cachesync.Later:
+		seen.UserLater = true
+	}
+	if seen.Found && !seen.WinFound && seen.State.filter > 0 && seen.State.Quarantined == 0 && d.Filters != nil {
+		seen.NoWin = d.Filters.NoWin(ctx, &seen.State, uid)
+	}
+	return seen, nil
+}
+
+func (s *Seen) setRedPacket(id ID, r *cachesync.Read) {
+	switch r.State {
+	case cachesync.Hit:
+		st, err := parseState(id, string(r.Record.Payload), r.Record.Version, s.Now)
+		s.Found, s.State, s.Later = err == nil, st, err != nil
+	case cachesync.Tombstone:
+		s.Gone = true
+	case cachesync.Later:
+		s.Later = true
+	default:
+		s.Gone = errors.Is(r.Err, cachesync.ErrNotFound)
+		s.Later = !s.Gone
+	}
+}
+
+// Draw implements Desk.
+func (d *Home) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
+	seen := req.Seen
+	if seen == nil {
+		s, err := d.Look(ctx, req.ID, req.UID)
+		if err != nil {
+			return Outcome{}, err
+		}
+		seen = &s
+	}
+	if out, ok := seen.Decide(); ok {
+		return out, nil
+	}
+	st := &seen.State
+	if !seen.Found {
+		s, err := d.read(ctx, req.ID) // the cache has nothing: ask the home itself
+		if err != nil {
+			return Outcome{}, err
+		}
+		st = &s
+	}
+	for range 3 {
+		out, again, err := d.draw(ctx, &req, st)
+		if !again {
+			return out, err
+		}
+		s, err := d.read(ctx, req.ID)
+		if err != nil {
+			return Outcome{}, err
+		}
+		st = &s
+	}
+	return Outcome{}, Later(time.Second, fmt.Errorf("redpacket: the record of %s changes under every draw", req.ID))
+}
+
+// draw asks the home once; again says that the record it went by is not the home's.
+func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outcome, again bool, err error) {
+	c := d.calls.Get().(*call)
+	defer d.calls.Put(c)
+	b := req.ID.Bucket()
+	k := &d.h.keys[b]
+	text := req.ID.String()
+	pass := "0"
+	if st.Lock == LockPassword {
+		if req.Password == "" {
+			return d.wrong(st, "password"), false, nil
+		}
+		if !d.h.ids.passwordMatches(req.ID, req.Password, st.password) {
+			return d.try(ctx, req, text)
+		}
+		pass = "1"
+	}
+	name, fan := script.Draw, "0"
+	if req.Fan {
+		fan = "1"
+	}
+	keys := append(c.keys[:0], k.meta, k.log, k.win, k.rp(text), k.sh(text), k.winners(text, req.UID, st.parts))
+	args := append(c.args[:0], text, req.UID, text64(st.parts), fan, pass, text64(d.Tries))
+	if st.Mode == ModePortal {
+		if !ValidUID(req.N) {
+			return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,
+				"a draw from a portal brings one, of 1 to 64 of A-Z a-z 0-9 _ -, and repeats it when it asks again")
+		}
+		chance, err := d.chance()
+		if err != nil {
+			return Outcome{}, false, err
+		}
+		name = script.Portal
+		keys[4] = k.prize(text)
+		args = append(args, req.N, chance, text64(st.Cap))
+	}
+	if st.Lock != LockNone || st.Audience == AudienceList {
+		keys = append(keys, k.list(text), k.tries(text))
+	}
+	reply, set, err := d.h.run(ctx, b, name, keys, args, c.reply[:0])
+	c.reply = reply[:0]
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	out, again, err = parseDraw(name, reply)
+	if err != nil || again {
+		return out, again, err
+	}
+	if out.Kind == Won || out.Kind == Already {
+		out.Pos.Bucket, out.Pos.Epoch = b, set.Epoch
+		if d.Confirm != nil {
+			if err := d.Confirm(ctx, out.Pos); err != nil {
+				return Outcome{}, false, Later(500*time.Millisecond, err)
+			}
+		}
+	}
+	return out, false, nil
+}
+
+func (d *Home) wrong(st *State, why string) Outcome {
+	return Outcome{Kind: Denied, Reason: why, Now: d.h.now().UnixMilli()}
+}
+
+// try counts a wrong password.
+func (d *Home) try(ctx context.Context, req *DrawRequest, text string) (Outcome, bool, error) {
+	k := &d.h.keys[req.ID.Bucket()]
+	reply, _, err := d.h.run(ctx, req.ID.Bucket(), script.Try, k.base(k.rp(text), k.tries(text)),
+		[]string{req.UID, text64(d.Tries)}, nil)
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	return parseDraw(script.Try, reply)
+}
+
+// chance is a uniform number of six digits.
+func (d *Home) chance() (string, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(d.Random, b[:]); err != nil {
+		return "", fmt.Errorf("redpacket: reading random bits: %w", err)
+	}
+	return strconv.FormatUint(binary.BigEndian.Uint64(b[:])%1_000_000, 10), nil
+}
+
+// parseDraw reads the reply of draw.lua, portal.lua and try.lua.
+func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error) {
+	c := cutter{rest: string(reply), sep: '|'}
+	switch c.text() {
+	case "won":
+		o = Outcome{Kind: Won, Share: c.int(), Amount: c.int(), Now: c.int()}
+		o.Pos.Seq = uint64(c.int())
+		if c.rest != "" {
+			o.setPrize(c.text())
+			o.Left = c.int()
+		}
+	case "already":
+		o, _, err = parseWin(c.text())
+		o.Now = c.int()
+		o.Pos.Seq = uint64(c.int())
+	case "nothing": // a portal's draw that met no prize
+		o = Outcome{Kind: SoldOut, Left: c.int(), Now: c.int()}
+	case "soldout":
+		o = Outcome{Kind: SoldOut, Now: c.int()}
+	case "closed":
+		o = Outcome{Kind: Closed, Now: c.int()}
+	case "notopen":
+		o = Outcome{Kind: NotOpen, OpensAt: c.int(), Now: c.int()}
+	case "denied":
+		o = Outcome{Kind: Denied, Reason: c.text(), Left: c.int(), Now: c.int()}
+	case "parts":
+		return o, true, nil
+	case "none":
+		return o, false, ErrNotFound
+	case "frozen":
+		return o, false, Later(5*time.Second, ErrFrozen)
+	default:
+		return o, false, oddReply(name, reply)
+	}
+	if c.bad {
+		return Outcome{}, false, oddReply(name, reply)
+	}
+	return o, false, err
+}
+
+// read asks the home for the record that the cache did not have.
+func (d *Home) read(ctx context.Context, id ID) (State, error) {
+	text := id.String()
+	vals, err := d.h.control.HMGet(ctx, d.h.keys[id.Bucket()].rp(text), "ep", "ev", "s", "k", "n", "la").Result()
+	if err != nil {
+		return State{}, scriptError(err)
+	}
+	payload, ok1 := vals[0].(string)
+	version, ok2 := vals[1].(string)
+	if !ok1 || !ok2 {
+		return State{}, ErrNotFound
+	}
+	v, _ := parseVersion(version)
+	st, err := parseState(id, payload, v, d.h.now().UnixMilli())
+	if err != nil {
+		return st, err
+	}
+	if taken, ok := vals[3].(string); ok { // newer than what was emitted
+		if k, err := strconv.ParseInt(taken, 10, 64); err == nil {
+			st.Left = st.Count - k
+		}
+	}
+	if la, ok := vals[5].(string); ok {
+		st.LeftAmount, _ = strconv.ParseInt(la, 10, 64)
+	}
+	return st, nil
+}
+
+// Show implements Desk.
+func (d *Home) Show(ctx context.Context, id ID) (State, error) {
+	reads := []cachesync.Read{{Key: cachesync.RedPacketKey(id.String())}}
+	if err := d.Cache.Read(ctx, reads); err != nil {
+		return State{}, Later(200*time.Millisecond, err)
+	}
+	seen := Seen{Now: d.h.now().UnixMilli()}
+	seen.setRedPacket(id, &reads[0])
+	switch {
+	case seen.Found:
+		return seen.State, nil
+	case seen.Gone:
+		return State{}, ErrNotFound
+	}
+	return d.read(ctx, id)
+}
+
+// Close implements Desk.
+func (d *Home) Close(ctx context.Context, id ID, by string) (State, error) {
+	if _, err := d.h.close(ctx, id, "command", by); err != nil {
+		return State{}, err
+	}
+	return d.read(ctx, id)
+}
+
+// close runs the close script; done is false when it was closed before.
+func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool, err error) {
+	k := &h.keys[id.Bucket()]
+	text := id.String()
+	reply, _, err := h.run(ctx, id.Bucket(), script.Close, k.base(k.rp(text)), []string{text, reason, by}, nil)
+	if err != nil {
+		return false, err
+	}
+	word, rest, _ := strings.Cut(string(reply), "|")
+	switch word {
+	case "done":
+		return true, nil
+	case "again":
+		return false, nil
+	case "none":
+		return false, ErrNotFound
+	case "sender":
+		return false, ErrSender
+	case "state", "early":
+		return false, fmt.Errorf("%w: it is %s", ErrNotReady, stateWord(rest))
+	}
+	return false, oddReply(script.Close, reply)
+}
+
+// commitHex is the promise of a seed as it is shown.
+func commitHex(c [32]byte) string { return hex.EncodeToString(c[:]) }

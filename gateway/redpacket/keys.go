@@ -1,0 +1,61 @@
+package redpacket
+
+import (
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+
+	"sluice/cachesync/record"
+)
+
+// Winners of a red packet with more shares than this stand in winnerParts hashes, so that no
+// hash grows so large that growing it stops Redis, and a page of winners is one hash.
+const (
+	winnerSplit = 2048
+	winnerParts = 1024
+)
+
+func partsFor(count int64) int64 {
+	if count > winnerSplit {
+		return winnerParts
+	}
+	return 1
+}
+
+// keys are the Redis keys of a bucket that do not name a red packet.
+type keys struct{ tag, meta, log, win, fund string }
+
+func bucketKeys(b int) keys {
+	tag := record.Tag(b)
+	return keys{tag: tag, meta: tag + ":meta", log: tag + ":log", win: tag + ":win", fund: tag + ":fund"}
+}
+
+func allKeys() (all [Buckets]keys) {
+	for b := range all {
+		all[b] = bucketKeys(b)
+	}
+	return all
+}
+
+func (k *keys) rp(id string) string    { return k.tag + ":rp:" + id }
+func (k *keys) sh(id string) string    { return k.tag + ":sh:" + id }
+func (k *keys) list(id string) string  { return k.tag + ":l:" + id }
+func (k *keys) tries(id string) string { return k.tag + ":pw:" + id }
+func (k *keys) prize(id string) string { return k.tag + ":pt:" + id }
+func (k *keys) chunk(id string) string { return k.tag + ":wf:" + id }
+
+// winners is the hash that holds uid's outcomes.
+func (k *keys) winners(id, uid string, parts int64) string {
+	if parts <= 1 {
+		return k.tag + ":w:" + id
+	}
+	return k.tag + ":w:" + id + ":" + strconv.FormatUint(xxhash.Sum64String(uid)%uint64(parts), 10)
+}
+
+// winnersPart is the h-th hash.
+func (k *keys) winnersPart(id string, h, parts int64) string {
+	if parts <= 1 {
+		return k.tag + ":w:" + id
+	}
+	return k.tag + ":w:" + id + ":" + strconv.FormatInt(h, 10)
+}

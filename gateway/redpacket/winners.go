@@ -1,0 +1,99 @@
+package redpacket
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pageSize is the most winners of one page.
+const pageSize = 1000
+
+// Winners implements Desk. A red packet of up to winnerSplit shares is listed by share; a
+// larger one hash by hash, by share within each. The page names hash and place in it.
+func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, error) {
+	st, err := d.Show(ctx, id)
+	if err != nil {
+		return WinnersPage{}, err
+	}
+	h, from, err := parsePage(page, st.parts)
+	if err != nil {
+		return WinnersPage{}, err
+	}
+	for ; h < st.parts; h++ {
+		list, err := d.h.winnersOf(ctx, id, h, st.parts)
+		if err != nil {
+			return WinnersPage{}, err
+		}
+		if from >= len(list) {
+			from = 0
+			continue
+		}
+		out := WinnersPage{Winners: list[from:min(from+pageSize, len(list))]}
+		switch {
+		case from+pageSize < len(list):
+			out.Next = fmt.Sprintf("%d.%d", h, from+pageSize)
+		case h+1 < st.parts:
+			out.Next = fmt.Sprintf("%d.0", h+1)
+		}
+		return out, nil
+	}
+	return WinnersPage{}, nil
+}
+
+func parsePage(page string, parts int64) (h int64, from int, err error) {
+	if page == "" {
+		return 0, 0, nil
+	}
+	a, b, _ := strings.Cut(page, ".")
+	h, err1 := strconv.ParseInt(a, 10, 32)
+	n, err2 := strconv.ParseInt(b, 10, 32)
+	if err1 != nil || err2 != nil || h < 0 || h > parts || n < 0 {
+		return 0, 0, fieldError("page", CodeInvalid, "is not one that an earlier page named as next")
+	}
+	return h, int(n), nil
+}
+
+// winnersOf reads one winners' hash in the order of shares.
+func (h *House) winnersOf(ctx context.Context, id ID, part, parts int64) ([]Winner, error) {
+	k := &h.keys[id.Bucket()]
+	text := id.String()
+	all, err := h.control.HGetAll(ctx, k.winnersPart(text, part, parts)).Result()
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	opened, err := h.control.HGet(ctx, k.rp(text), "ot").Int64()
+	if err != nil {
+		return nil, scriptError(err)
+	}
+	list := make([]Winner, 0, len(all))
+	for who, value := range all {
+		w, ok, err := parseWinner(who, value, opened)
+		if err != nil {
+			return nil, fmt.Errorf("winners of %s: %w", text, err)
+		}
+		if ok {
+			list = append(list, w)
+		}
+	}
+	slices.SortFunc(list, func(a, b Winner) int { return int(a.Share - b.Share) })
+	return list, nil
+}
+
+// parseWinner reads an entry of a winners' hash. In a portal who is "uid|n", a draw that met no
+// prize is "-", and "uid|" counts a user's draws: ok is false for these two.
+func parseWinner(who, value string, openedMS int64) (w Winner, ok bool, err error) {
+	uid, n, portal := strings.Cut(who, "|")
+	if value == "-" || portal && n == "" {
+		return w, false, nil
+	}
+	o, since, err := parseWin(value)
+	if err != nil {
+		return w, false, err
+	}
+	w = Winner{UID: uid, N: n, Share: o.Share, Amount: o.Amount, WonAt: openedMS + since}
+	w.Prize = o.Prize
+	return w, true, nil
+}
