@@ -27,6 +27,7 @@ const (
 	Stored          // now the record is there
 	Kept            // what is there is as new or newer: Found
 	Skipped         // the node is down; it comes back empty
+	Withdrawn       // stored too late to be trusted; the key asks for a refill
 )
 
 // Write is one record to be written, and what became of it.
@@ -49,13 +50,26 @@ const (
 	stepGets
 	stepAdd
 	stepCAS
+	stepDoubt    // gets, to see whether our write is still what is there
+	stepWithdraw // cas to a tombstone that asks for a refill
 )
 
 // tries bounds how often one Write may be overtaken.
 const tries = 32
 
+// DefaultPatience is the Patience of a Batch. A change is written as a value only while it
+// is younger than record.LateSeconds; the tombstones that could stop it live 20 s longer.
+const DefaultPatience = 10 * time.Second
+
 // Batch writes many records. The zero Batch is ready for Plan.
 type Batch struct {
+	// Patience is how long after Plan's time a write may still be trusted. A process that
+	// was paused (SIGSTOP) between reading and writing wakes up in the past: what it then
+	// stored is withdrawn, the key asks for a refill. Zero value means DefaultPatience.
+	Patience time.Duration
+	// Now is the clock of Apply; nil means time.Now.
+	Now func() time.Time
+
 	writes []Write
 	steps  []step
 	tries  []uint8
@@ -75,6 +89,7 @@ type Counts struct {
 	Gets, Adds, CAS   int64 // operations sent
 	Stored, Kept      int64
 	Conflicts, Failed int64
+	Withdrawn         int64
 	Skipped, Repaired int64
 	Bytes             int64 // of records in adds and cas
 }
@@ -130,11 +145,14 @@ func (b *Batch) Ops() []memcache.Op {
 		case stepAdd:
 			op.Kind = memcache.Add
 			b.Counts.Adds++
-		case stepCAS:
+		case stepDoubt:
+			op.Kind = memcache.Gets
+			b.Counts.Gets++
+		case stepCAS, stepWithdraw:
 			op.Kind, op.CAS = memcache.CAS, b.cas[i]
 			b.Counts.CAS++
 		}
-		if s != stepGets {
+		if s != stepGets && s != stepDoubt {
 			op.Value = b.arena[b.spans[i].from:b.spans[i].to]
 			op.Expiry = expiry(&b.writes[i])
 			b.Counts.Bytes += int64(len(op.Value))
@@ -160,6 +178,8 @@ func (b *Batch) took(i int, op *memcache.Op) {
 		return
 	}
 	switch b.steps[i] {
+	case stepDoubt, stepWithdraw:
+		b.doubted(i, op)
 	case stepGets:
 		if op.Err != nil {
 			b.steps[i] = stepAdd
@@ -199,6 +219,40 @@ func (b *Batch) took(i int, op *memcache.Op) {
 	}
 }
 
+// Doubt tells, in place of Took's verdict and right after it, that the Ops were given out too
+// long ago: whatever they stored is withdrawn unless something newer took its place.
+func (b *Batch) Doubt() {
+	for _, i := range b.at {
+		if w := &b.writes[i]; w.Outcome == Stored && !w.Record.Tombstone() && b.steps[i] == stepDone {
+			b.steps[i] = stepDoubt
+		}
+	}
+}
+
+func (b *Batch) doubted(i int, op *memcache.Op) {
+	w := &b.writes[i]
+	w.Outcome = Withdrawn
+	if b.steps[i] == stepWithdraw {
+		b.steps[i] = stepDone
+		if errors.Is(op.Err, memcache.ErrCASConflict) {
+			b.steps[i] = stepDoubt
+		}
+		return
+	}
+	b.steps[i] = stepDone
+	old, err := record.Parse(op.Value)
+	if op.Err != nil || err != nil || old.Version != w.Record.Version || old.Tombstone() {
+		return
+	}
+	w.Record = record.Unset(w.Record)
+	from := len(b.arena)
+	b.arena = w.Record.Append(b.arena)
+	b.spans[i] = span{from, len(b.arena)}
+	b.cas[i] = op.CAS
+	b.steps[i] = stepWithdraw
+	b.Counts.Withdrawn++
+}
+
 func (b *Batch) fail(i int, err error) {
 	w := &b.writes[i]
 	b.steps[i] = stepDone
@@ -218,9 +272,17 @@ func expiry(w *Write) int32 {
 	return int32(min(w.Expiry, 1<<31-1))
 }
 
-// Apply writes all records and returns when each is decided; the error joins nothing: it is
+// Apply writes all records and returns when each is decided. now is the time at which they
+// were known to be current: Patience counts from there. The error joins nothing: it is
 // the first failed write's, and each failed Write has its own.
 func (b *Batch) Apply(ctx context.Context, store Store, writes []Write, now time.Time) error {
+	clock, patience := b.Now, b.Patience
+	if clock == nil {
+		clock = time.Now
+	}
+	if patience == 0 {
+		patience = DefaultPatience
+	}
 	b.Plan(writes, now)
 	for {
 		ops := b.Ops()
@@ -235,6 +297,9 @@ func (b *Batch) Apply(ctx context.Context, store Store, writes []Write, now time
 			}
 		}
 		b.Took()
+		if clock().Sub(now) > patience {
+			b.Doubt()
+		}
 	}
 	for i := range writes {
 		if err := writes[i].Err; err != nil {

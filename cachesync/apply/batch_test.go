@@ -152,3 +152,27 @@ func TestFailedNodeIsReportedPerWrite(t *testing.T) {
 		t.Fatal(err, w)
 	}
 }
+
+func TestWriterThatWokeUpInThePastWithdrawsWhatItStored(t *testing.T) {
+	f := newFake()
+	at := now
+	b := &Batch{Now: func() time.Time { return at }}
+	w := []Write{{Key: "u:a", Record: rec(5, "old")}, {Key: "u:b", Record: rec(5, "old")}}
+	f.before = func(op *memcache.Op) {
+		if op.Kind == memcache.Add && at == now {
+			at = at.Add(2 * time.Minute) // paused between reading and writing
+		}
+		if op.Kind == memcache.Gets && at != now && op.Key == "u:b" {
+			f.put("u:b", rec(6, "newer").Append(nil)) // somebody else was here meanwhile
+		}
+	}
+	if err := b.Apply(context.Background(), f, w, now); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.holds(t, "u:a"); !r.Refill() || b.Counts.Withdrawn != 1 {
+		t.Errorf("a write of the past stands: %+v, %+v", r, b.Counts)
+	}
+	if r := f.holds(t, "u:b"); string(r.Payload) != "newer" {
+		t.Errorf("something newer was withdrawn: %+v", r)
+	}
+}
