@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	gomemcache "github.com/bradfitz/gomemcache/memcache"
 
@@ -154,6 +156,7 @@ func fill(tb testing.TB, addr string, keys []string) {
 func run(b *testing.B, p int, f func(n int)) {
 	b.Helper()
 	b.ResetTimer()
+	before := cpu()
 	done := make(chan struct{})
 	for i := range p {
 		n := b.N / p
@@ -165,4 +168,11 @@ func run(b *testing.B, p int, f func(n int)) {
 	for range p {
 		<-done
 	}
+	b.ReportMetric(float64((cpu()-before).Nanoseconds())/1000/float64(b.N), "cpu-us/op")
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
