@@ -1,0 +1,77 @@
+package ngx
+
+import "sluice/lua/vm"
+
+// yieldSource makes coroutine.yield work in the entry thread of a handler,
+// where there is nobody to yield to: the other light threads run, then it
+// goes on.
+const yieldSource = `local yield, entry, relax = ...
+return function(...)
+  if entry() then return relax() end
+  return yield(...)
+end`
+
+func (v *VM) openCoroutines() {
+	co := v.State.Globals().GetStr("coroutine").AsTable()
+	if co == nil {
+		return
+	}
+	p, err := vm.Compile("=coroutine_api", yieldSource)
+	if err != nil {
+		panic(err)
+	}
+	entry := vm.NewFunc("entry", func(t *vm.Thread) int {
+		t.PushBool(t == t.State().Main())
+		return 1
+	})
+	relax := vm.NewFunc("relax", func(t *vm.Thread) int {
+		v := vmOf(t)
+		v.relax(v.cur)
+		v.cur.check(t)
+		return 0
+	})
+	res, err := v.State.Call(v.State.Load(p, v.State.Globals()), co.GetStr("yield"), entry, relax)
+	if err != nil {
+		panic(err)
+	}
+	co.SetStr("yield", res[0])
+	status := co.GetStr("status")
+	co.SetStr("status", vm.NewFunc("status", func(t *vm.Thread) int {
+		if th := t.Arg(1).AsThread(); th != nil {
+			if l, ok := th.Data().(*task); ok && l.light != nil {
+				switch {
+				case l.done && !l.waited && l.parent != nil && l.killed == nil:
+					t.PushString("zombie")
+					return 1
+				case l.done || l.killed != nil:
+					t.PushString("dead")
+					return 1
+				case l == vmOf(t).cur && th == t:
+				case l == vmOf(t).cur:
+					t.PushString("normal")
+					return 1
+				default:
+					t.PushString("running")
+					return 1
+				}
+			}
+		}
+		for _, x := range t.MustCall(status, t.Arg(1)) {
+			t.Push(x)
+		}
+		return 1
+	}))
+	running := co.GetStr("running")
+	co.SetStr("running", vm.NewFunc("running", func(t *vm.Thread) int {
+		if t == t.State().Main() && RequestOf(t).phase&phasesWait != 0 {
+			t.Push(t.Value())
+			return 1
+		}
+		for _, x := range t.MustCall(running) {
+			t.Push(x)
+			return 1
+		}
+		t.PushNil()
+		return 1
+	}))
+}

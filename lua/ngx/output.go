@@ -1,0 +1,424 @@
+package ngx
+
+import (
+	"math"
+	"strconv"
+
+	"sluice/lua/vm"
+)
+
+// sendHeader runs the header filters once. It reports whether the answer may
+// go on.
+func (r *Request) sendHeader(t *vm.Thread) bool {
+	if r.headerSent {
+		return !r.filterDead
+	}
+	if r.filtering {
+		return true
+	}
+	if r.status == 0 {
+		r.status = 200
+	}
+	if r.loc != nil && len(r.loc.HeaderFilter) > 0 && !r.runHeaderFilters(t) {
+		return false
+	}
+	r.headerSent = true
+	if r.method == "HEAD" && !r.isSub() || r.status == 204 || r.status == 304 {
+		r.headerOnly = true
+	}
+	return true
+}
+
+func (r *Request) runHeaderFilters(t *vm.Thread) bool {
+	phase := r.phase
+	r.filtering = true
+	defer func() { r.phase, r.filtering = phase, false }()
+	r.defaultType()
+	for i := range r.loc.HeaderFilter {
+		s := &r.loc.HeaderFilter[i]
+		r.phase = PhaseHeaderFilter
+		if s.Go != nil {
+			s.Go(r)
+			continue
+		}
+		r.signal = signal{}
+		err := r.callIn(t, r.vm.fn(s.Lua))
+		sig := r.signal
+		r.signal = signal{}
+		if err != nil && !r.filterError(err, "failed to run header_filter_by_lua*: ") {
+			r.headerSent, r.filterDead, r.drop = true, true, true
+			return false
+		}
+		if sig.kind == sigExit {
+			switch {
+			case sig.code == Error:
+				r.headerSent, r.filterDead, r.drop = true, true, true
+				return false
+			case sig.code >= 300:
+				r.replaceBy(sig.code)
+				return false
+			case sig.code >= 200:
+				r.status = sig.code
+			}
+		}
+	}
+	return true
+}
+
+// replaceBy turns an answer whose header filter refused it into an error page.
+func (r *Request) replaceBy(code int) {
+	r.status, r.headerSent = code, true
+	ct, body := r.vm.host.ErrorPage(code)
+	r.ctype, r.ctypeSet, r.clen = ct, true, -1
+	r.buf = append(r.buf[:0], body...)
+	r.filterDead = true
+}
+
+func (r *Request) defaultType() {
+	if r.ctypeSet {
+		return
+	}
+	r.ctype, r.ctypeSet = r.DefaultType(), true
+}
+
+// DefaultType is the Content-Type of answers that set none.
+func (r *Request) DefaultType() string {
+	if r.loc != nil && r.loc.DefaultType != "" {
+		return r.loc.DefaultType
+	}
+	return r.vm.host.DefaultType
+}
+
+// emit adds to the body. It reports false when the answer has failed.
+func (r *Request) emit(t *vm.Thread, s string) bool {
+	if !r.sendHeader(t) {
+		return false
+	}
+	if r.headerOnly || r.filterDead {
+		return !r.filterDead
+	}
+	if r.loc != nil && len(r.loc.BodyFilter) > 0 {
+		return r.runBodyFilters(t, s, false)
+	}
+	r.buf = append(r.buf, s...)
+	r.countOutput(t, len(s))
+	return true
+}
+
+// Write adds to the body from Go: what native content steps use.
+func (r *Request) Write(s string) bool { return r.emit(nil, s) }
+
+// SendHeader sends the header from Go.
+func (r *Request) SendHeader() bool { return r.sendHeader(nil) }
+
+func (r *Request) countOutput(t *vm.Thread, n int) {
+	if r.run == nil {
+		return
+	}
+	r.run.output += int64(n)
+	if b := r.run.budget.Output; b > 0 && r.run.output > b && t != nil {
+		breach(t, "output")
+	}
+}
+
+// lastBuf ends the body.
+func (r *Request) lastBuf(t *vm.Thread) {
+	if r.eof {
+		return
+	}
+	r.eof = true
+	if r.loc != nil && len(r.loc.BodyFilter) > 0 && !r.filterDead && !r.headerOnly {
+		r.runBodyFilters(t, "", true)
+	}
+}
+
+// filterArg is ngx.arg in a body filter.
+type filterArg struct {
+	chunk vm.Value
+	eof   vm.Value
+	set   bool
+}
+
+func (r *Request) runBodyFilters(t *vm.Thread, chunk string, eof bool) bool {
+	if r.inFilter.set { // output made by a body filter itself is an error caught before
+		return false
+	}
+	phase := r.phase
+	defer func() { r.phase, r.inFilter = phase, filterArg{} }()
+	for i := range r.loc.BodyFilter {
+		s := &r.loc.BodyFilter[i]
+		r.phase = PhaseBodyFilter
+		if s.Go != nil {
+			continue
+		}
+		r.inFilter = filterArg{chunk: vm.String(chunk), eof: vm.Bool(eof), set: true}
+		sig := r.signal
+		err := r.callIn(t, r.vm.fn(s.Lua))
+		r.signal = sig
+		if err != nil {
+			r.filterError(err, "failed to run body_filter_by_lua*: ")
+			r.filterDead, r.connClose = true, true
+			if r.sent == 0 && len(r.buf) == 0 {
+				r.drop = true
+			}
+			return false
+		}
+		chunk = chunkText(r.inFilter.chunk)
+		eof = r.inFilter.eof.Truthy()
+	}
+	r.buf = append(r.buf, chunk...)
+	r.countOutput(t, len(chunk))
+	if eof {
+		r.filterDead = true
+	}
+	return true
+}
+
+// chunkText is the body chunk that a filter left in ngx.arg[1].
+func chunkText(v vm.Value) string {
+	if s, ok := v.ToStringValue(); ok {
+		return s
+	}
+	if v.AsTable() != nil {
+		return string(appendTable(nil, v.AsTable()))
+	}
+	return ""
+}
+
+// apiPrint is ngx.print, apiSay is ngx.say.
+func apiPrint(t *vm.Thread) int { return echo(t, false) }
+func apiSay(t *vm.Thread) int   { return echo(t, true) }
+
+func pushFail(t *vm.Thread, msg string) int {
+	t.PushNil()
+	t.PushString(msg)
+	return 2
+}
+
+func echo(t *vm.Thread, newline bool) int {
+	r := need(t, phasesRun)
+	if r.headerOnly {
+		return pushFail(t, "header only")
+	}
+	if r.eof {
+		return pushFail(t, "seen eof")
+	}
+	// The plain case writes straight into the body.
+	if (r.loc == nil || len(r.loc.BodyFilter) == 0) && r.headerSent && !r.filterDead {
+		n := len(r.buf)
+		r.buf = appendArgs(t, r.buf, 1)
+		if newline {
+			r.buf = append(r.buf, '\n')
+		}
+		r.countOutput(t, len(r.buf)-n)
+		t.Push(vmOne)
+		return 1
+	}
+	scratch := appendArgs(t, r.vm.scratch[:0], 1)
+	if newline {
+		scratch = append(scratch, '\n')
+	}
+	if cap(scratch) < 64<<10 {
+		r.vm.scratch = scratch
+	}
+	if len(scratch) == 0 {
+		if !r.sendHeader(t) {
+			return pushFail(t, "nginx output filter error")
+		}
+	} else if !r.emit(t, string(scratch)) {
+		return pushFail(t, "nginx output filter error")
+	}
+	t.Push(vmOne)
+	return 1
+}
+
+var vmOne = vm.Int(1)
+
+// appendArgs renders arguments as ngx.say does.
+func appendArgs(t *vm.Thread, b []byte, from int) []byte {
+	for i := from; i <= t.NArgs(); i++ {
+		v := t.Arg(i)
+		switch v.Type() {
+		case vm.TypeString:
+			s, _ := v.AsString()
+			b = append(b, s...)
+		case vm.TypeNumber:
+			b = appendNumber(b, v)
+		case vm.TypeNil:
+			b = append(b, "nil"...)
+		case vm.TypeBoolean:
+			b = strconv.AppendBool(b, v.Truthy())
+		case vm.TypeTable:
+			if msg := checkArray(v.AsTable(), 0); msg != "" {
+				t.ArgError(i, msg)
+			}
+			b = appendTable(b, v.AsTable())
+		case vm.TypeLightUserdata:
+			if v.AsLight() == nil || vm.RawEqual(v, Null) {
+				b = append(b, "null"...)
+			}
+		default:
+			t.ArgError(i, "string, number, boolean, nil, ngx.null, or array table expected, but got "+v.Type().String())
+		}
+	}
+	return b
+}
+
+func appendNumber(b []byte, v vm.Value) []byte {
+	f, _ := v.AsNumber()
+	if f == math.Trunc(f) && math.Abs(f) < 1e15 && (f != 0 || !math.Signbit(f)) {
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	s, _ := v.ToStringValue()
+	return append(b, s...)
+}
+
+// arrayMax is the largest index of an array-like table; ok is false when it
+// has other keys.
+func arrayMax(t *vm.Table) (n int, ok bool) {
+	k := vm.Nil
+	for {
+		key, _, more, err := t.Next(k)
+		if err != nil || !more {
+			return n, true
+		}
+		k = key
+		f, isNum := key.AsNumber()
+		if !isNum || f != math.Floor(f) || f < 1 {
+			return 0, false
+		}
+		n = max(n, int(f))
+	}
+}
+
+// checkArray gives what is wrong with a table that is to be written.
+func checkArray(tb *vm.Table, depth int) string {
+	if depth > 100 {
+		return "table nested too deeply"
+	}
+	n, ok := arrayMax(tb)
+	if !ok {
+		return "non-array table found"
+	}
+	if n > tb.Len()+1<<20 {
+		return "array table too sparse"
+	}
+	for i := 1; i <= n; i++ {
+		v := tb.GetInt(i)
+		switch v.Type() {
+		case vm.TypeTable:
+			if msg := checkArray(v.AsTable(), depth+1); msg != "" {
+				return msg
+			}
+		case vm.TypeString, vm.TypeNumber, vm.TypeNil, vm.TypeBoolean:
+		case vm.TypeLightUserdata:
+			if !vm.RawEqual(v, Null) {
+				return "bad data type userdata found"
+			}
+		default:
+			return "bad data type " + v.Type().String() + " found"
+		}
+	}
+	return ""
+}
+
+func appendTable(b []byte, tb *vm.Table) []byte {
+	n, _ := arrayMax(tb)
+	for i := 1; i <= n; i++ {
+		v := tb.GetInt(i)
+		switch v.Type() {
+		case vm.TypeString:
+			s, _ := v.AsString()
+			b = append(b, s...)
+		case vm.TypeNumber:
+			b = appendNumber(b, v)
+		case vm.TypeNil:
+			b = append(b, "nil"...)
+		case vm.TypeBoolean:
+			b = strconv.AppendBool(b, v.Truthy())
+		case vm.TypeTable:
+			b = appendTable(b, v.AsTable())
+		case vm.TypeLightUserdata:
+			b = append(b, "null"...)
+		}
+	}
+	return b
+}
+
+func apiSendHeaders(t *vm.Thread) int {
+	r := need(t, phasesRun)
+	if r.headerSent {
+		t.Push(vmOne)
+		return 1
+	}
+	if !r.sendHeader(t) {
+		return pushFail(t, "nginx output filter error")
+	}
+	t.Push(vmOne)
+	return 1
+}
+
+func apiEOF(t *vm.Thread) int {
+	if t.NArgs() != 0 {
+		t.Errorf("no argument is expected")
+	}
+	r := need(t, phasesRun)
+	if r.eof {
+		return pushFail(t, "seen eof")
+	}
+	if !r.sendHeader(t) {
+		return pushFail(t, "nginx output filter error")
+	}
+	r.lastBuf(t)
+	r.push(t, true)
+	t.Push(vmOne)
+	return 1
+}
+
+func apiFlush(t *vm.Thread) int {
+	n := t.NArgs()
+	if n > 1 {
+		t.Errorf("attempt to pass %d arguments, but accepted 0 or 1", n)
+	}
+	wait := false
+	if n == 1 {
+		if t.Arg(1).Type() != vm.TypeBoolean {
+			t.TypeError(1, "boolean")
+		}
+		wait = t.Arg(1).Truthy()
+	}
+	r := need(t, phasesRun)
+	if r.headerOnly {
+		return pushFail(t, "header only")
+	}
+	if r.eof {
+		return pushFail(t, "seen eof")
+	}
+	if !r.headerSent {
+		if r.ctxIs10() {
+			r.vm.host.debug(r, "lua http 1.0 buffering makes ngx.flush() a no-op")
+			return pushFail(t, "buffering")
+		}
+		return pushFail(t, "nothing to flush")
+	}
+	if r.ctxIs10() {
+		r.vm.host.debug(r, "lua http 1.0 buffering makes ngx.flush() a no-op")
+		return pushFail(t, "buffering")
+	}
+	r.push(t, false)
+	if wait {
+		r.vm.relax(r.vm.cur)
+	}
+	t.Push(vmOne)
+	return 1
+}
+
+func (r *Request) ctxIs10() bool {
+	return r.main.ctx != nil && !r.main.ctx.Request.Header.IsHTTP11()
+}
+
+func (h *Host) debug(r *Request, msg string) {
+	if h.Debug {
+		h.log(r, LevelDebug, msg)
+	}
+}

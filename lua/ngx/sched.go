@@ -1,0 +1,195 @@
+package ngx
+
+import (
+	"errors"
+	"sync"
+
+	"sluice/lua/vm"
+)
+
+// VM is one Lua universe. One goroutine at a time runs in it: whoever holds
+// its lock. Light threads and timers are goroutines that hand the lock to each
+// other in the order in which they became ready, as nginx posts its threads.
+//
+// Lock order: VM.mu is a leaf; nothing is called while it is held.
+type VM struct {
+	State *vm.State
+	host  *Host
+
+	mu    sync.Mutex
+	busy  bool
+	ready []*task
+
+	// What follows belongs to the holder of the VM lock.
+	cur      *task
+	run      *run // whose budget the state is counting
+	main     Request
+	mainTask task
+	mainRun  run
+	idle     Request // what init code and nobody sees
+	initTask task
+	funcs    []vm.Value // closures by Chunk.id
+	env      *vm.Table  // of the handlers' code
+	Dirty    bool       // true means: throw this VM away
+	dirtyEnv bool
+	hdrMeta  *vm.Table
+	subMeta  *vm.Table
+	// Released is called when the last timer that lives in the VM has ended.
+	Released func()
+	scratch  []byte
+	timers   int // pending and running ones that live in this VM
+}
+
+// task is a flow of control in a VM: the entry of a request, a light thread, a
+// timer.
+type task struct {
+	vm     *VM
+	req    *Request
+	wake   chan struct{}
+	thread *vm.Thread // nil for entries on the main thread
+
+	waiting bool  // parked; whoever posts it clears this. Guarded by vm.mu
+	killed  error // set by the lock's holder
+	expired bool  // a pause ran out
+	granted bool  // a semaphore gave what was waited for
+	child   *task // the sub-request this task waits in
+
+	*light // for light threads
+}
+
+var errKilled = errors.New("light thread killed")
+
+func (v *VM) acquire(tk *task) {
+	v.mu.Lock()
+	if !v.busy {
+		v.busy = true
+		v.mu.Unlock()
+	} else {
+		v.ready = append(v.ready, tk)
+		v.mu.Unlock()
+		<-tk.wake
+	}
+	v.enter(tk)
+}
+
+// enter makes tk the current task of the lock that its goroutine has got.
+func (v *VM) enter(tk *task) {
+	v.cur = tk
+	if tk.req != nil && tk.killed == nil && v.run != tk.req.run {
+		v.switchRun(tk.req.run)
+	}
+}
+
+func (v *VM) release() {
+	v.mu.Lock()
+	if len(v.ready) > 0 {
+		next := v.ready[0]
+		n := copy(v.ready, v.ready[1:])
+		v.ready[n] = nil
+		v.ready = v.ready[:n]
+		v.mu.Unlock()
+		next.wake <- struct{}{}
+		return
+	}
+	v.busy = false
+	v.mu.Unlock()
+}
+
+// post makes a parked task ready. It may be called from any goroutine; only
+// the first call for a park counts.
+func (v *VM) post(tk *task) {
+	v.mu.Lock()
+	if !tk.waiting {
+		v.mu.Unlock()
+		return
+	}
+	tk.waiting = false
+	if v.busy {
+		v.ready = append(v.ready, tk)
+		v.mu.Unlock()
+		return
+	}
+	v.busy = true
+	v.mu.Unlock()
+	tk.wake <- struct{}{}
+}
+
+// prepark says that the current task is about to park, before whoever will
+// post it can know of it.
+func (v *VM) prepark(tk *task) {
+	v.mu.Lock()
+	tk.waiting = true
+	v.mu.Unlock()
+}
+
+// park gives up the lock until somebody posts the task.
+func (v *VM) park(tk *task) {
+	v.release()
+	<-tk.wake
+	v.enter(tk)
+}
+
+// relax lets every task that is ready now run before the current one goes on.
+func (v *VM) relax(tk *task) {
+	v.mu.Lock()
+	if len(v.ready) == 0 {
+		v.mu.Unlock()
+		return
+	}
+	v.ready = append(v.ready, tk)
+	v.mu.Unlock()
+	v.park(tk)
+}
+
+// kill ends a task at the next moment it would go on.
+func (v *VM) kill(tk *task, reason error) {
+	if tk.killed == nil {
+		tk.killed = reason
+	}
+	if tk.child != nil {
+		v.kill(tk.child, reason)
+	}
+	v.post(tk)
+}
+
+func newTask(v *VM, r *Request) *task {
+	return &task{vm: v, req: r, wake: make(chan struct{}, 1)}
+}
+
+func vmOf(t *vm.Thread) *VM { return t.State().Data.(*VM) }
+
+// Of is the VM that t belongs to.
+func Of(t *vm.Thread) *VM { return vmOf(t) }
+
+// RequestOf is the request that t runs for, never nil: init code sees a
+// request without a context.
+func RequestOf(t *vm.Thread) *Request { return t.State().Data.(*VM).cur.req }
+
+// check ends the current thread when it was killed while it waited.
+func (tk *task) check(t *vm.Thread) {
+	if tk.killed != nil {
+		t.Abort(tk.killed)
+	}
+}
+
+// Block runs f, which may wait for something outside (a backend, a clock),
+// while other light threads of the VM go on. f must not touch Lua values.
+func Block(t *vm.Thread, f func()) {
+	v := vmOf(t)
+	tk := v.cur
+	if tk.req.siblings() == 0 {
+		v.release()
+		f()
+		v.acquire(tk)
+		return
+	}
+	// Somebody may end the request while f waits: then f is left behind, to
+	// end when what it waits for is closed or times out.
+	v.prepark(tk)
+	go func() {
+		f()
+		v.post(tk)
+	}()
+	v.park(tk)
+	tk.check(t)
+}

@@ -1,0 +1,106 @@
+package ngx
+
+import (
+	"io"
+
+	"github.com/valyala/fasthttp"
+
+	"sluice/lua/vm"
+)
+
+// stream is how a script's output leaves before the script has ended. fasthttp
+// writes an answer only when its handler has returned, so a handler that
+// flushes runs on a goroutine of its own, with a request of its own, and the
+// fasthttp handler returns at the first flush with the rest as a body stream.
+type stream struct {
+	ready   chan struct{} // closed when the header is final
+	started bool
+	pr      *io.PipeReader
+	pw      *io.PipeWriter
+	dead    bool // nothing more can be sent
+	closed  bool // ready is closed and the answer was complete by then
+}
+
+// ServeStream is Serve for handlers that flush. done is called, perhaps after
+// ServeStream has returned, when the VM is free again.
+func (v *VM) ServeStream(s *Start, done func()) {
+	own := new(fasthttp.RequestCtx)
+	own.Init2(s.Ctx.Conn(), nil, false)
+	s.Ctx.Request.CopyTo(&own.Request)
+	ps := make(Params, len(s.Params))
+	for i, p := range s.Params {
+		ps[i] = Param{string([]byte(p.Name)), string([]byte(p.Value))}
+	}
+	s.Ctx.VisitUserValuesAll(func(k, val any) { own.SetUserValue(k, val) })
+	st := &stream{ready: make(chan struct{})}
+	real := s.Ctx
+	go func() {
+		own2 := *s
+		own2.Ctx, own2.Params = own, ps
+		v.main.next = st
+		v.Serve(&own2)
+		switch {
+		case st.started:
+			_ = st.pw.Close()
+		case !st.closed:
+			close(st.ready)
+		}
+		done()
+	}()
+	<-st.ready
+	own.Response.CopyTo(&real.Response)
+	if own.Hijacked() {
+		real.HijackSetNoResponse(true)
+		real.Hijack(dropConn)
+	}
+	if st.started {
+		real.Response.SetBodyStream(st.pr, own.Response.Header.ContentLength())
+	}
+}
+
+// push sends what is in the buffer to the client, when the request streams.
+func (r *Request) push(t *vm.Thread, last bool) {
+	st := r.stream
+	if st == nil || r.isSub() || st.dead {
+		return
+	}
+	if !st.started {
+		if r.ctxIs10() && !last {
+			return
+		}
+		st.started = true
+		st.pr, st.pw = io.Pipe()
+		body := r.buf
+		r.buf = nil
+		r.commit()
+		if last && !r.headerOnly {
+			// complete already: no need for chunks
+			r.ctx.Response.SetBody(body)
+			st.started = false
+			st.dead = true
+			st.closed = true
+			close(st.ready)
+			return
+		}
+		r.buf = body
+		close(st.ready)
+	}
+	b := r.buf
+	r.sent += len(b)
+	r.buf = nil
+	write := func() {
+		if len(b) > 0 {
+			if _, err := st.pw.Write(b); err != nil {
+				st.dead = true
+			}
+		}
+		if last {
+			_ = st.pw.Close()
+		}
+	}
+	if t != nil {
+		Block(t, write)
+	} else {
+		write()
+	}
+}
