@@ -1,0 +1,143 @@
+package redpacket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sluice/gateway/ledger"
+	"sluice/gateway/redpacket/script"
+)
+
+// CloserLedger is what closing needs of the ledger.
+type CloserLedger interface {
+	ledger.RedPackets
+	ledger.Reader
+}
+
+// CloserConfig is what a Closer is made of.
+type CloserConfig struct {
+	House  *House        // required
+	Ledger CloserLedger  // required
+	Every  time.Duration // 0 means 500 ms
+	Keep   time.Duration // how long winners stay in Redis after close; 0 means 24 h
+	Log    *slog.Logger  // nil means slog.Default
+	// Closed is told of every red packet closed here; may be nil.
+	Closed func(id ID)
+}
+
+// Closer ends red packets at closes_at, publishes the filters of winners, and forgets those
+// that are old and reconciled. What is left goes back to the sender through the close event in
+// the win stream, which the ledger admits once; so any number of closers may run.
+type Closer struct {
+	CloserConfig
+	h        *House
+	forgetAt time.Time
+	filtered map[string]bool // red packets whose filter is out, or not worth one
+}
+
+// NewCloser checks its parts.
+func NewCloser(cfg CloserConfig) (*Closer, error) {
+	if cfg.House == nil || cfg.Ledger == nil {
+		return nil, fmt.Errorf("redpacket: a Closer needs House and Ledger")
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = 500 * time.Millisecond
+	}
+	if cfg.Keep <= 0 {
+		cfg.Keep = 24 * time.Hour
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Closer{CloserConfig: cfg, h: cfg.House, filtered: map[string]bool{}}, nil
+}
+
+// Run closes until the context ends.
+func (c *Closer) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := c.Step(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Error("close", "err", err)
+		}
+		sleep(ctx, c.Every)
+	}
+	return ctx.Err()
+}
+
+// Step closes what is due now.
+func (c *Closer) Step(ctx context.Context) error {
+	now := c.h.now()
+	err := c.each(ctx, ledger.Filter{States: []string{ledger.Funded}, ClosesBefore: now}, c.closeOne)
+	if now.Sub(c.forgetAt) >= time.Minute || now.Before(c.forgetAt) {
+		c.forgetAt = now
+		old := ledger.Filter{States: []string{ledger.Closed, ledger.Refunded}, ClosesBefore: now.Add(-c.Keep)}
+		err = errors.Join(err, c.each(ctx, old, c.forget))
+	}
+	return err
+}
+
+// each collects first: a callback of the ledger must not write to it, and closing takes time.
+func (c *Closer) each(ctx context.Context, f ledger.Filter, do func(context.Context, ID, *ledger.RedPacket) error) error {
+	f.Homes = []int{int(c.h.home)}
+	var rows []ledger.RedPacket
+	if err := c.Ledger.EachRedPacket(ctx, f, func(r ledger.RedPacket) error {
+		rows = append(rows, r)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("reading red packets: %w", err)
+	}
+	var errs []error
+	for i := range rows {
+		id, err := c.h.ids.Parse(rows[i].ID)
+		if err == nil {
+			err = do(ctx, id, &rows[i])
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", rows[i].ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Closer) closeOne(ctx context.Context, id ID, _ *ledger.RedPacket) error {
+	done, err := c.h.close(ctx, id, "time", "")
+	switch {
+	case errors.Is(err, ErrNotReady), errors.Is(err, ErrNotFound):
+		return nil // not open yet: the split worker will, and then it closes
+	case done && c.Closed != nil:
+		c.Closed(id)
+	}
+	return err
+}
+
+// forget drops a red packet's keys when it is closed long enough and reconciled clean.
+func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error {
+	text := id.String()
+	k := &c.h.keys[id.Bucket()]
+	n, err := c.h.control.Exists(ctx, k.rp(text)).Result()
+	if err != nil || n == 0 {
+		return err
+	}
+	sp, err := parseSpec(row.Spec)
+	if err != nil {
+		return err
+	}
+	r, err := Reconcile(ctx, c.h, c.Ledger, id)
+	if err != nil {
+		return err
+	}
+	if !r.Clean() || r.Unsettled != 0 || r.Quarantined != 0 {
+		return nil // kept until it is
+	}
+	keys := k.base(k.rp(text), k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text))
+	for h := range sp.Parts {
+		keys = append(keys, k.winnersPart(text, h, sp.Parts))
+	}
+	reply, _, err := c.h.run(ctx, id.Bucket(), script.Drop, keys, []string{text, text64(c.Keep.Milliseconds())}, nil)
+	if err == nil {
+		c.Log.Info("forgot", "redpacket", text, "reply", string(reply))
+	}
+	return err
+}
