@@ -1,0 +1,98 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/record"
+	"sluice/gateway/redpacket/script"
+)
+
+// scriptLoader loads the scripts of a bucket that move no money (rooms, users)
+// once the certifier has opened the bucket, which it sees by the draw script:
+// a Redis that waits for the certifier stays shut for them too.
+type scriptLoader struct {
+	rdb   redis.UniversalClient
+	log   *slog.Logger
+	texts []func(epoch uint64) []string
+	book  *script.Book
+}
+
+func newScriptLoader(rdb redis.UniversalClient, log *slog.Logger, texts ...func(epoch uint64) []string) (*scriptLoader, error) {
+	book, err := script.NewBook()
+	if err != nil {
+		return nil, err
+	}
+	return &scriptLoader{rdb: rdb, log: log, texts: texts, book: book}, nil
+}
+
+// Run looks every 100 ms until ctx ends.
+func (l *scriptLoader) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := l.step(ctx); err != nil && ctx.Err() == nil {
+			l.log.Debug("loading scripts of rooms and users", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func (l *scriptLoader) step(ctx context.Context) error {
+	epochs, err := l.epochs(ctx)
+	if err != nil {
+		return err
+	}
+	for epoch := range epochs {
+		open, err := l.exists(ctx, l.book.At(epoch).SHA(script.Draw))
+		if err != nil || !open {
+			return err
+		}
+		for _, texts := range l.texts {
+			for _, text := range texts(epoch) {
+				if there, err := l.exists(ctx, redis.NewScript(text).Hash()); err != nil || there {
+					if err != nil {
+						return err
+					}
+					continue
+				}
+				if err := l.rdb.ScriptLoad(ctx, text).Err(); err != nil {
+					return fmt.Errorf("script load: %w", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// epochs are those that the buckets are of: one, but while a certification runs.
+func (l *scriptLoader) epochs(ctx context.Context) (map[uint64]bool, error) {
+	pipe := l.rdb.Pipeline()
+	cmds := make([]*redis.StringCmd, record.Buckets)
+	for b := range cmds {
+		cmds[b] = pipe.HGet(ctx, changelog.MetaKey(b), "epoch")
+	}
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return nil, err
+	}
+	epochs := map[uint64]bool{}
+	for _, c := range cmds {
+		if epoch, err := strconv.ParseUint(c.Val(), 10, 64); err == nil {
+			epochs[epoch] = true
+		}
+	}
+	return epochs, nil
+}
+
+func (l *scriptLoader) exists(ctx context.Context, sha string) (bool, error) {
+	found, err := l.rdb.ScriptExists(ctx, sha).Result()
+	return err == nil && len(found) == 1 && found[0], err
+}

@@ -1,0 +1,120 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/gateway/admin"
+	"sluice/gateway/config"
+	"sluice/gateway/ledger"
+	"sluice/gateway/redpacket"
+	"sluice/gateway/room"
+)
+
+// Settle is `sluice settle`: everything that happens where the ledger is.
+func Settle() *cobra.Command {
+	var file, level, addr string
+	cmd := &cobra.Command{
+		Use: "settle -c sluice.yaml", Short: "Pay, split and open red packets; post wins to the ledger; pay out; certify", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := openRole(file, level, config.RoleSettle)
+			if err != nil {
+				return err
+			}
+			defer p.close()
+			if err := p.openHouse(false); err != nil {
+				return err
+			}
+			store, err := p.openLedger(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if addr == "" {
+				addr = p.cfg.Admin.Listen
+			}
+			server, err := admin.New(addr, p.cfg.Admin.Token, p.registry, p.log)
+			if err != nil {
+				return err
+			}
+			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
+			keeper, err := p.newKeeper(store, false)
+			if err != nil {
+				return err
+			}
+			p.log.Info("settle runs", "admin", server.Addr())
+			return serve(cmd.Context(), keeper.Run, server.Run)
+		},
+	}
+	roleFlags(cmd, &file, &level)
+	cmd.Flags().StringVar(&addr, "admin", "", "admin address, when another role on this machine has admin.listen")
+	return cmd
+}
+
+// keeper holds the workers that live where the ledger is. Several keepers may
+// run at once: the ledger admits each event once.
+type keeper struct {
+	settler  *redpacket.Settler
+	splitter *redpacket.SplitWorker
+	workers  []func(context.Context) error
+}
+
+// newKeeper builds the workers. trusted says that no answer goes out before the
+// ledger has it: the embedded house.
+func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
+	m := newSettleMetrics(p.registry, store)
+	blocking := newRedis(p.cfg.Redis, time.Second)
+	p.onClose(blocking.Close)
+	k := &keeper{}
+	var err error
+	if k.settler, err = redpacket.NewSettler(redpacket.SettlerConfig{
+		House: p.house, Ledger: store, Freeze: store.Freeze, Blocking: blocking, Log: p.log,
+		Hooks: redpacket.SettlerHooks{Settled: m.onSettled, Frozen: m.onFrozen, Failed: m.onFailed},
+	}); err != nil {
+		return nil, err
+	}
+	if k.splitter, err = redpacket.NewSplitWorker(redpacket.SplitWorkerConfig{
+		House: p.house, Ledger: store, Blocking: blocking, Log: p.log, Opened: m.onOpened,
+	}); err != nil {
+		return nil, err
+	}
+	certifier, err := redpacket.NewCertifier(redpacket.CertifierConfig{
+		House: p.house, Ledger: store, Who: processName(), Trusted: trusted, Log: p.log, Certified: m.onCertified,
+	})
+	if err != nil {
+		return nil, err
+	}
+	closer, err := redpacket.NewCloser(redpacket.CloserConfig{House: p.house, Ledger: store, Log: p.log})
+	if err != nil {
+		return nil, err
+	}
+	payouts, err := p.newPayouts(store)
+	if err != nil {
+		return nil, err
+	}
+	loader, err := newScriptLoader(p.control, p.log, room.Scripts)
+	if err != nil {
+		return nil, err
+	}
+	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, payouts, loader.Run, m.run}
+	return k, nil
+}
+
+// Run runs all workers until ctx ends.
+func (k *keeper) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range k.workers {
+		group.Go(func() error { return run(ctx) })
+	}
+	return group.Wait()
+}
+
+// processName tells keepers apart in certificates and leases.
+func processName() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
