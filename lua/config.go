@@ -1,10 +1,13 @@
 package lua
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
 	"sluice/lua/ngx"
+	"sluice/lua/regex"
+	"sluice/lua/socket"
 	"sluice/lua/vm"
 )
 
@@ -71,6 +74,58 @@ type Config struct {
 
 	// Prefix is what ngx.config.prefix() tells; zero value means "".
 	Prefix string
+
+	// LogFunc takes lines in place of Logger, with nginx's level numbers; zero
+	// value means Logger.
+	LogFunc func(r *ngx.Request, level int, msg string)
+
+	// Debug true means that the runtime's own debug lines are logged too.
+	Debug bool
+
+	// ErrorPage makes the body of an answer that no script made (a status given
+	// to ngx.exit, an error in a script); zero value means a short HTML page.
+	ErrorPage func(status int) (contentType, body string)
+
+	// DefaultType is the Content-Type of answers that set none; zero value
+	// means text/plain.
+	DefaultType string
+
+	// ServerName is $server_name; Root is $document_root.
+	ServerName, Root string
+
+	// KeepUnderscores true means that an underscore in the name of a response
+	// header stays one; zero value means it becomes a hyphen.
+	KeepUnderscores bool
+
+	// MaxPendingTimers and MaxRunningTimers bound ngx.timer in each bundle;
+	// zero value means 1024 and 256.
+	MaxPendingTimers, MaxRunningTimers int
+
+	// Sockets is the configuration of ngx.socket.tcp.
+	Sockets socket.Config
+
+	// RegexCache holds compiled patterns of ngx.re (option o); zero value means
+	// a cache of 1024. RegexMatchLimit bounds the work of one match; zero value
+	// means PCRE's default.
+	RegexCache      *regex.Cache
+	RegexMatchLimit int
+
+	// Stdout takes io.write; zero value means it is discarded.
+	Stdout io.Writer
+
+	// Getenv is os.getenv; zero value means that every variable is unset.
+	Getenv func(name string) (string, bool)
+
+	// Files reads files for ngx.req.set_body_file; zero value means it refuses.
+	Files func(name string) ([]byte, error)
+
+	// LuaPath replaces package.path; zero value means the bundle's, see require
+	// in the package comment.
+	LuaPath string
+
+	// Unsafe true opens io, os.execute and real files to scripts: for tests and
+	// tools on one's own machine.
+	Unsafe bool
 
 	// OnBreach is called when a handler run ends by its budget.
 	OnBreach func(Breach)

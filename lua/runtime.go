@@ -1,71 +1,163 @@
 package lua
 
 import (
-	"github.com/valyala/fasthttp"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"sluice/lua/ngx"
+	"sluice/lua/regex"
+	"sluice/lua/shdict"
+	"sluice/lua/socket"
 	"sluice/lua/vm"
 )
 
 // Runtime is what all bundles of a process share: configuration, shared
-// dictionaries, counters, the watchdog.
-type Runtime struct{ cfg Config }
+// dictionaries, connection pools, counters.
+type Runtime struct {
+	cfg    Config
+	api    *ngx.API
+	zones  *shdict.Zones
+	pools  *socket.Pools
+	regexs *regex.Cache
+
+	counters
+	mu      sync.Mutex
+	bundles map[*Bundle]struct{}
+	byKind  map[string]int64
+}
+
+type counters struct {
+	requests, errors, breaches     atomic.Int64
+	created, discarded             atomic.Int64
+	waits, waitFailed, waitedNanos atomic.Int64
+}
 
 // NewRuntime makes a runtime.
-func NewRuntime(cfg Config) *Runtime { return &Runtime{cfg: cfg} }
-
-// Close ends the runtime's goroutines. Bundles are closed first.
-func (r *Runtime) Close() {}
-
-// Script is a file that is an entry point, and the phase it runs in.
-type Script struct {
-	Path  string
-	Phase string // "init", "init_worker", "rewrite", "access", "content", "header_filter", "body_filter", "log"
+func NewRuntime(cfg Config) *Runtime {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.MinVMs <= 0 {
+		cfg.MinVMs = 2 * runtime.GOMAXPROCS(0)
+	}
+	if cfg.MaxVMs <= 0 {
+		cfg.MaxVMs = 1024
+	}
+	cfg.MinVMs = min(cfg.MinVMs, cfg.MaxVMs)
+	if cfg.VMWait <= 0 {
+		cfg.VMWait = 100 * time.Millisecond
+	}
+	if cfg.VMIdle <= 0 {
+		cfg.VMIdle = 30 * time.Second
+	}
+	cfg.Budget = cfg.Budget.Over(DefaultBudget())
+	if cfg.ErrorPage == nil {
+		cfg.ErrorPage = ngx.PlainErrorPage
+	}
+	if cfg.DefaultType == "" {
+		cfg.DefaultType = "text/plain"
+	}
+	if cfg.MaxPendingTimers <= 0 {
+		cfg.MaxPendingTimers = 1024
+	}
+	if cfg.MaxRunningTimers <= 0 {
+		cfg.MaxRunningTimers = 256
+	}
+	sizes := make(map[string]int64, len(cfg.Shared))
+	for name, n := range cfg.Shared {
+		sizes[name] = int64(n)
+	}
+	r := &Runtime{
+		cfg:     cfg,
+		api:     ngx.NewAPI(),
+		zones:   shdict.NewZones(sizes, cfg.Clock),
+		pools:   socket.NewPools(cfg.Sockets),
+		regexs:  cfg.RegexCache,
+		bundles: make(map[*Bundle]struct{}),
+		byKind:  make(map[string]int64),
+	}
+	if r.regexs == nil {
+		r.regexs = regex.NewCache(1024)
+	}
+	return r
 }
 
-// Load compiles all .lua files, checks each entry in a fresh VM and warms the
-// pool. The error names file and line.
-func (r *Runtime) Load(files map[string]string, entry []Script) (*Bundle, error) { panic("soon") }
-
-// Bundle is a loaded set of scripts with its VM pool. Immutable; safe for all
-// goroutines.
-type Bundle struct{}
-
-// Handler is a route's scripts: paths in the bundle, by phase.
-type Handler struct {
-	Route        string // names the route in logs and metrics
-	Rewrite      []string
-	Access       []string
-	Content      string
-	HeaderFilter []string
-	BodyFilter   []string
-	Log          []string
-	Budget       *Budget  // nil means the runtime's default; a zero field likewise
-	Params       []string // names of the path parameters
+// Close ends what the runtime keeps open. Bundles are closed first.
+func (r *Runtime) Close() error {
+	r.mu.Lock()
+	bs := make([]*Bundle, 0, len(r.bundles))
+	for b := range r.bundles {
+		bs = append(bs, b)
+	}
+	r.mu.Unlock()
+	for _, b := range bs {
+		b.Close()
+	}
+	return r.pools.Close()
 }
 
-// Handler binds scripts to a route.
-func (b *Bundle) Handler(h Handler) (*Bound, error) { panic("soon") }
+// host is what the VMs of one bundle share.
+func (r *Runtime) host(retired chan struct{}) *ngx.Host {
+	c := &r.cfg
+	h := &ngx.Host{
+		Log: c.LogFunc, Now: c.Clock, Retired: retired, Prefix: c.Prefix, DefaultType: c.DefaultType,
+		ErrorPage: c.ErrorPage, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
+		MaxTimers: c.MaxPendingTimers, MaxRunning: c.MaxRunningTimers, TimerBudget: c.Budget, NewID: newID,
+		Debug: c.Debug, Files: c.Files, Underscores: c.KeepUnderscores,
+	}
+	if h.Log == nil {
+		h.Log = r.slog
+	}
+	h.Breach = func(q *ngx.Request, kind, where string) {
+		r.breaches.Add(1)
+		r.mu.Lock()
+		r.byKind[kind]++
+		r.mu.Unlock()
+		if c.OnBreach != nil {
+			c.OnBreach(Breach{Route: q.Route(), Kind: kind, Where: where})
+		}
+	}
+	h.Failed = func(q *ngx.Request, phase, msg, tb string) {
+		r.errors.Add(1)
+		if c.OnError != nil {
+			c.OnError(ScriptError{Route: q.Route(), Phase: phase, Message: msg, Traceback: tb})
+		}
+	}
+	return h
+}
 
-// Dispatcher finds what answers a sub-request (ngx.location.capture) or an
-// internal jump (ngx.exec). ok false answers 404.
-type Dispatcher func(method, path string) (bound *Bound, params Params, ok bool)
+var slogLevels = [...]slog.Level{slog.LevelError, slog.LevelError, slog.LevelError, slog.LevelError, slog.LevelError,
+	slog.LevelWarn, slog.LevelInfo, slog.LevelInfo, slog.LevelDebug}
 
-// SetDispatcher must be called before the first request.
-func (b *Bundle) SetDispatcher(d Dispatcher) { panic("soon") }
+// slog is where lines of scripts go when nobody said otherwise.
+func (r *Runtime) slog(q *ngx.Request, level int, msg string) {
+	l := r.cfg.Logger
+	lv := slogLevels[level]
+	ctx := bgCtx
+	if !l.Enabled(ctx, lv) {
+		return
+	}
+	if q != nil && q.Main() != nil && q.Ctx() != nil {
+		l.Log(ctx, lv, msg, "route", q.Route(), "phase", q.Phase().String(), "request_id", q.RequestID())
+		return
+	}
+	l.Log(ctx, lv, msg, "route", q.Route(), "phase", q.Phase().String())
+}
 
-// Version is the short hash of the content.
-func (b *Bundle) Version() string { panic("soon") }
-
-// Close lets requests in flight finish, then gives up the pool.
-func (b *Bundle) Close() { panic("soon") }
-
-// Bound is a handler ready to serve.
-type Bound struct{}
-
-// Serve runs the phases for one request and leaves the answer in ctx. Params
-// must stay unchanged until Serve returns.
-func (bd *Bound) Serve(ctx *fasthttp.RequestCtx, params Params) { panic("soon") }
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
 
 // RequestOf is the request that t runs for, never nil; in init code and
 // timers it has no fasthttp context.
@@ -77,14 +169,39 @@ func Block(t *vm.Thread, f func()) { ngx.Block(t, f) }
 
 // Stats is a snapshot of the counters.
 type Stats struct {
-	VMs, InUse, Idle   int   // of the current bundles
-	Created, Discarded int64 // VMs ever made; thrown away after a breach, a panic or dirty globals
+	VMs, InUse, Idle   int   // of the bundles that are not closed
+	Created, Discarded int64 // VMs ever made; thrown away after a breach or a panic
 	Waits, WaitFailed  int64 // requests that had to wait for a VM; that got none
-	WaitNanos          int64 // time waited, in all
+	Waited             time.Duration
 	Requests, Errors   int64
 	Breaches           map[string]int64 // by kind
-	Timers             int              // running and pending
+	TimersPending      int
+	TimersRunning      int
 }
 
 // Stats reads the counters.
-func (r *Runtime) Stats() Stats { panic("soon") }
+func (r *Runtime) Stats() Stats {
+	s := Stats{
+		Created: r.created.Load(), Discarded: r.discarded.Load(), Waits: r.waits.Load(), WaitFailed: r.waitFailed.Load(),
+		Waited: time.Duration(r.waitedNanos.Load()), Requests: r.requests.Load(), Errors: r.errors.Load(),
+		Breaches: make(map[string]int64),
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, n := range r.byKind {
+		s.Breaches[k] = n
+	}
+	for b := range r.bundles {
+		all, idle := b.pool.size()
+		s.VMs += all
+		s.Idle += idle
+		s.InUse += all - idle
+		p, n := b.host.TimerCount()
+		s.TimersPending += p
+		s.TimersRunning += n
+	}
+	return s
+}
+
+// readReal reads a file of Config.PackagePath.
+func readReal(path string) ([]byte, error) { return os.ReadFile(path) }

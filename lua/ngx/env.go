@@ -89,3 +89,19 @@ func (h *Host) firstWarning(key string) bool {
 	_, seen := h.warned.LoadOrStore(key, true)
 	return !seen
 }
+
+// RunInit runs a chunk outside any request, as init_by_lua does. A chunk with
+// a negative ID is run once and forgotten.
+func (v *VM) RunInit(c *Chunk, p Phase) error {
+	tk := &v.initTask
+	v.acquire(tk)
+	old := v.idle.phase
+	v.idle.phase = p
+	_, err := v.State.Call(v.State.Load(c.Proto, v.State.Globals()))
+	v.idle.phase = old
+	v.release()
+	return err
+}
+
+// CanBlock reports whether the current phase may wait for something.
+func (r *Request) CanBlock() bool { return r.phase&phasesWait != 0 }
