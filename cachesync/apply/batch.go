@@ -23,11 +23,11 @@ type Outcome uint8
 
 // Outcomes. Pending means that it is not decided (or failed, then Err says why).
 const (
-	Pending Outcome = iota
-	Stored          // now the record is there
-	Kept            // what is there is as new or newer: Found
-	Skipped         // the node is down; it comes back empty
-	Withdrawn       // stored too late to be trusted; the key asks for a refill
+	Pending   Outcome = iota
+	Stored            // now the record is there
+	Kept              // what is there is as new or newer: Found
+	Skipped           // the node is down; it comes back empty
+	Withdrawn         // stored too late to be trusted; the key asks for a refill
 )
 
 // Write is one record to be written, and what became of it.

@@ -1,0 +1,397 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
+)
+
+// Reader reads the change logs of the applier's buckets (*changelog.Reader).
+type Reader interface {
+	Read(ctx context.Context, pos []changelog.ID, sink changelog.Sink) (n int, full bool, err error)
+	Close()
+}
+
+// Positions keeps how far a source has been applied, in the destination region.
+type Positions interface {
+	// Load returns the saved positions; buckets that have none are absent.
+	Load(ctx context.Context, source string) (map[int]changelog.ID, error)
+	Save(ctx context.Context, source string, at map[int]changelog.ID) error
+}
+
+// Config of an Applier. Source, Buckets, Reader, Store and Positions are required.
+type Config struct {
+	Source    string // the home whose changes these are
+	Buckets   []int
+	Reader    Reader
+	Store     Store
+	Positions Positions
+
+	// Start gives the position of a bucket that has none saved; nil means the oldest change
+	// that the log still has.
+	Start func(ctx context.Context, bucket int) (changelog.ID, error)
+	// Repair copies a bucket whole from its home or a neighbour, add-if-newer: changes
+	// between from and to are gone. nil means that nothing can be done but count it.
+	Repair func(ctx context.Context, bucket int, from, to changelog.ID) error
+	// Ack tells the source how far this region has applied, so that it may trim. nil means
+	// that nobody trims by it.
+	Ack func(ctx context.Context, at map[int]changelog.ID) error
+	// Situation is asked before each write; nil means the zero Situation.
+	Situation func() Situation
+	// Applied is called for every key after it was written: what process-local copies live
+	// by. nil means that nobody listens.
+	Applied func(key string, v record.Version)
+
+	// MaxPending bounds the bytes read and not yet written; zero value means 256 MB.
+	MaxPending int
+	// BatchSize is the most records in one batch of operations; zero value means 2048.
+	BatchSize int
+	// Gather is the longest that COLLAPSE and INVALIDATE gather before they write; zero
+	// value means 2.5 s.
+	Gather time.Duration
+	// SaveEvery and AckEvery: zero values mean 100 ms and 500 ms.
+	SaveEvery, AckEvery time.Duration
+
+	Now func() time.Time // nil means time.Now
+	Log *slog.Logger     // nil means slog.Default
+}
+
+// Applier brings the changes of one source's buckets into one region's memcached.
+//
+// One goroutine reads, one writes, one saves positions; a position is saved only after all
+// before it is written, so that a crash repeats changes and never skips one.
+type Applier struct {
+	cfg   Config
+	clock *linkClock
+
+	mu       sync.Mutex
+	cur      *pending // being filled by the reader
+	caughtUp bool
+	read     []changelog.ID // read up to here
+	applied  []changelog.ID // written up to here
+	holding  []bool         // position must not be saved: the bucket is being repaired
+	stalled  []bool         // a gap was seen: the rest of this read is skipped for the bucket
+	asked    []bool         // the gap was asked for once more
+	place    map[int]int    // bucket -> index in all of these
+	modes    []Modal
+
+	wake  chan struct{} // something is pending, or the reader caught up
+	space chan struct{} // the writer took what was pending
+	fixes chan fix
+	stats stats
+
+	downSince time.Time // the writer's: since when a node is down
+}
+
+type fix struct {
+	at       int
+	from, to changelog.ID
+}
+
+// New makes an Applier; Run does the work.
+func New(cfg Config) *Applier {
+	if cfg.MaxPending <= 0 {
+		cfg.MaxPending = 256 << 20
+	}
+	if cfg.BatchSize <= 0 {
+		cfg.BatchSize = 2048
+	}
+	if cfg.Gather <= 0 {
+		cfg.Gather = 2500 * time.Millisecond
+	}
+	if cfg.SaveEvery <= 0 {
+		cfg.SaveEvery = 100 * time.Millisecond
+	}
+	if cfg.AckEvery <= 0 {
+		cfg.AckEvery = 500 * time.Millisecond
+	}
+	if cfg.Situation == nil {
+		cfg.Situation = func() Situation { return Situation{} }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	n := len(cfg.Buckets)
+	a := &Applier{
+		cfg: cfg, clock: &linkClock{}, cur: newPending(n), place: map[int]int{},
+		read: make([]changelog.ID, n), applied: make([]changelog.ID, n), modes: make([]Modal, n),
+		holding: make([]bool, n), stalled: make([]bool, n), asked: make([]bool, n),
+		wake: make(chan struct{}, 1), space: make(chan struct{}, 1), fixes: make(chan fix, n),
+	}
+	for i, b := range cfg.Buckets {
+		a.place[b] = i
+	}
+	a.stats.init()
+	return a
+}
+
+// Run works until the context ends; what it has read by then is written and saved.
+func (a *Applier) Run(ctx context.Context) error {
+	defer a.cfg.Reader.Close()
+	if err := a.locate(ctx); err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	for _, f := range []func(context.Context){a.readAll, a.repairAll, a.saveAll} {
+		wg.Add(1)
+		go func() { defer wg.Done(); f(reading) }()
+	}
+	a.writeAll(ctx)
+	wg.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	a.save(last)
+	return ctx.Err()
+}
+
+// locate finds where to begin; a source that does not answer is asked until it does.
+func (a *Applier) locate(ctx context.Context) error {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := a.tryLocate(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.cfg.Log.Warn("applier cannot begin", "source", a.cfg.Source, "err", err)
+		sleep(ctx, wait)
+	}
+}
+
+func (a *Applier) tryLocate(ctx context.Context) error {
+	saved, err := a.cfg.Positions.Load(ctx, a.cfg.Source)
+	if err != nil {
+		return fmt.Errorf("apply: load positions of %s: %w", a.cfg.Source, err)
+	}
+	for i, b := range a.cfg.Buckets {
+		id, ok := saved[b]
+		if !ok && a.cfg.Start != nil {
+			if id, err = a.cfg.Start(ctx, b); err != nil {
+				return err
+			}
+		}
+		a.mu.Lock()
+		a.read[i], a.applied[i] = id, id
+		a.mu.Unlock()
+	}
+	return nil
+}
+
+// readAll reads without end, as long as there is room for what it reads.
+func (a *Applier) readAll(ctx context.Context) {
+	pos := make([]changelog.ID, len(a.read))
+	wait := time.Duration(0)
+	for ctx.Err() == nil {
+		a.mu.Lock()
+		copy(pos, a.read)
+		clear(a.stalled)
+		full := a.cur.bytes >= a.cfg.MaxPending
+		a.mu.Unlock()
+		if full {
+			a.stats.fullWaits.Add(1)
+			select {
+			case <-a.space:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		_, more, err := a.cfg.Reader.Read(ctx, pos, a)
+		a.mu.Lock()
+		a.caughtUp = err == nil && !more
+		a.mu.Unlock()
+		a.poke()
+		if err == nil {
+			wait = 0
+			a.stats.connected.Store(true)
+			continue
+		}
+		if ctx.Err() == nil {
+			if a.stats.connected.Swap(false) || wait == 0 {
+				a.cfg.Log.Warn("change log cannot be read", "source", a.cfg.Source, "err", err)
+			}
+			a.stats.readErrors.Add(1)
+			wait = min(max(2*wait, 10*time.Millisecond), 500*time.Millisecond)
+			sleep(ctx, wait)
+		}
+	}
+}
+
+// Entry, Malformed and Beat take what the Reader reads.
+func (a *Applier) Entry(bucket int, e *changelog.Entry) {
+	i := a.place[bucket]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.admit(i, e.ID) {
+		return
+	}
+	for c := range e.Changes {
+		a.cur.add(i, &e.Changes[c])
+	}
+	if len(e.Changes) == 0 {
+		a.cur.changes++ // the position moves on all the same
+	}
+	a.read[i], a.cur.last[i] = e.ID, e.ID
+	a.stats.entries.Add(1)
+	a.stats.changes.Add(int64(len(e.Changes)))
+}
+
+// admit decides whether an entry is the next of its bucket. A gap is asked for once more; if
+// it is still there, the bucket is repaired whole and reading goes on behind the gap.
+func (a *Applier) admit(i int, id changelog.ID) bool {
+	prev := a.read[i]
+	switch {
+	case a.stalled[i]:
+		return false
+	case id.Follows(prev):
+		a.asked[i] = false
+		return true
+	case !id.After(prev):
+		a.stats.duplicates.Add(1)
+		return false
+	case !a.asked[i]:
+		a.asked[i], a.stalled[i] = true, true
+		a.stats.gapsSeen.Add(1)
+		return false
+	}
+	a.asked[i] = false
+	if prev == (changelog.ID{}) && a.cfg.Repair == nil {
+		return true // there is no earlier state to be wrong about
+	}
+	a.stats.gaps.Add(1)
+	select {
+	case a.fixes <- fix{i, prev, id}:
+		a.holding[i] = true
+	default: // a repair of this bucket waits already
+	}
+	return true
+}
+
+// Malformed counts an entry that nobody can read. It is a hole like any other.
+func (a *Applier) Malformed(bucket int, id changelog.ID, err error) {
+	a.stats.malformed.Add(1)
+	a.cfg.Log.Error("malformed entry in the change log: the bucket will be repaired",
+		"source", a.cfg.Source, "bucket", bucket, "id", id.String(), "err", err)
+}
+
+// Beat takes a heartbeat of the source.
+func (a *Applier) Beat(ms int64) { a.clock.beat(ms, a.cfg.Now()) }
+
+// repairAll repairs buckets one after another, each until it succeeds.
+func (a *Applier) repairAll(ctx context.Context) {
+	for {
+		var f fix
+		select {
+		case f = <-a.fixes:
+		case <-ctx.Done():
+			return
+		}
+		bucket := a.cfg.Buckets[f.at]
+		a.cfg.Log.Warn("changes are missing: repairing the bucket", "source", a.cfg.Source,
+			"bucket", bucket, "from", f.from.String(), "to", f.to.String())
+		for wait := 50 * time.Millisecond; a.cfg.Repair != nil; wait = min(2*wait, 5*time.Second) {
+			err := a.cfg.Repair(ctx, bucket, f.from, f.to)
+			if err == nil {
+				a.stats.repairs.Add(1)
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			a.cfg.Log.Error("repair failed", "source", a.cfg.Source, "bucket", bucket, "err", err)
+			sleep(ctx, wait)
+		}
+		a.mu.Lock()
+		a.holding[f.at] = false
+		a.mu.Unlock()
+	}
+}
+
+// saveAll saves positions and tells them to the source, apart from writing, so that neither
+// store can hold it up.
+func (a *Applier) saveAll(ctx context.Context) {
+	saved := time.NewTicker(a.cfg.SaveEvery)
+	acked := time.NewTicker(a.cfg.AckEvery)
+	defer saved.Stop()
+	defer acked.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-saved.C:
+			a.save(ctx)
+		case <-acked.C:
+			if a.cfg.Ack == nil {
+				continue
+			}
+			if err := a.cfg.Ack(ctx, a.Applied()); err != nil && ctx.Err() == nil {
+				a.stats.ackErrors.Add(1)
+			}
+		}
+	}
+}
+
+func (a *Applier) save(ctx context.Context) {
+	if err := a.cfg.Positions.Save(ctx, a.cfg.Source, a.Applied()); err != nil && ctx.Err() == nil {
+		if a.stats.saveErrors.Add(1) == 1 {
+			a.cfg.Log.Warn("position cannot be saved", "source", a.cfg.Source, "err", err)
+		}
+	}
+}
+
+// Applied is how far each bucket is written and may be forgotten by the source.
+func (a *Applier) Applied() map[int]changelog.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make(map[int]changelog.ID, len(a.applied))
+	for i, b := range a.cfg.Buckets {
+		if !a.holding[i] && a.applied[i] != (changelog.ID{}) {
+			out[b] = a.applied[i]
+		}
+	}
+	return out
+}
+
+func (a *Applier) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// permanent reports whether trying the same write again is of no use.
+func permanent(err error) bool {
+	return errors.Is(err, memcache.ErrTooLarge) || errors.Is(err, memcache.ErrMalformedKey) || errors.Is(err, memcache.ErrServerError)
+}
+
+type stats struct {
+	entries, changes, duplicates, gapsSeen, gaps, repairs, malformed atomic.Int64
+	readErrors, writeErrors, saveErrors, ackErrors, refused          atomic.Int64
+	fullWaits, late, invalidated, hot, rounds                        atomic.Int64
+	connected                                                        atomic.Bool
+
+	mu     sync.Mutex
+	counts Counts // of the writer's batch
+	lags   lagWindow
+}
+
+func (s *stats) init() { s.lags.init() }

@@ -1,0 +1,214 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
+)
+
+// hotChanges and hotKeys: a key is hot when it changed so often in one turn and is among so
+// many that did; hot keys are set in every mode, since a refill of them would be a herd.
+const (
+	hotChanges = 8
+	hotKeys    = 128
+)
+
+// writeAll takes turns with the reader: whatever was read while the last turn was being
+// written is the next one, so batches grow with the load and are small without it.
+func (a *Applier) writeAll(ctx context.Context) {
+	spare := newPending(len(a.cfg.Buckets))
+	var b Batch
+	b.Now = a.cfg.Now
+	for {
+		turn := a.take(ctx, spare)
+		if turn == nil {
+			return
+		}
+		a.write(ctx, &b, turn)
+		if ctx.Err() != nil {
+			return // not written whole: its positions must not count
+		}
+		a.done(turn)
+		a.stats.mu.Lock()
+		a.stats.counts = b.Counts
+		a.stats.mu.Unlock()
+		turn.reset()
+		spare = turn
+	}
+}
+
+// take waits until there is something to write, gathers if a mode says so, and swaps.
+func (a *Applier) take(ctx context.Context, spare *pending) *pending {
+	idle := time.NewTicker(100 * time.Millisecond)
+	defer idle.Stop()
+	var since time.Time
+	for {
+		now := a.cfg.Now()
+		a.mu.Lock()
+		mode := a.judge(now)
+		p := a.cur
+		if !p.empty() {
+			if since.IsZero() {
+				since = now
+			}
+			gathered := a.caughtUp || p.bytes >= a.cfg.MaxPending || now.Sub(since) >= a.cfg.Gather
+			if mode == Set || gathered {
+				a.cur = spare
+				a.mu.Unlock()
+				select {
+				case a.space <- struct{}{}:
+				default:
+				}
+				return p
+			}
+		}
+		a.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		case <-idle.C:
+		}
+	}
+}
+
+// judge gives every bucket its lag and its mode, and returns the highest one that has
+// something pending. The caller holds mu.
+func (a *Applier) judge(now time.Time) Mode {
+	s := a.cfg.Situation()
+	highest := Set
+	for i := range a.modes {
+		var lag time.Duration
+		if ms := a.cur.oldest[i]; ms != 0 {
+			lag = a.clock.lag(ms, now)
+		}
+		if m := a.modes[i].Next(lag, s, now); a.cur.oldest[i] != 0 {
+			highest = max(highest, m)
+		}
+	}
+	return highest
+}
+
+// write brings one turn into memcached, batch by batch, each until it is whole.
+func (a *Applier) write(ctx context.Context, b *Batch, p *pending) {
+	a.stats.rounds.Add(1)
+	now := a.cfg.Now()
+	a.transform(p, now)
+	for from := 0; from < len(p.writes) && ctx.Err() == nil; from += a.cfg.BatchSize {
+		batch := p.writes[from:min(from+a.cfg.BatchSize, len(p.writes))]
+		a.insist(ctx, b, batch)
+		done := a.cfg.Now()
+		a.stats.mu.Lock()
+		for i := range batch {
+			a.stats.lags.record(a.clock.lag(batch[i].Record.CommitMS, done))
+		}
+		a.stats.mu.Unlock()
+		if a.cfg.Applied != nil {
+			for i := range batch {
+				a.cfg.Applied(batch[i].Key, batch[i].Record.Version)
+			}
+		}
+	}
+}
+
+// transform makes tombstones of what may not or need not be written as a value.
+func (a *Applier) transform(p *pending, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	hot := uint16(0)
+	for i := range p.writes {
+		w := &p.writes[i]
+		if w.Record.Tombstone() {
+			continue
+		}
+		switch {
+		case a.clock.lag(w.Record.CommitMS, now) >= record.LateSeconds*time.Second:
+			w.Record = record.Unset(w.Record)
+			a.stats.late.Add(1)
+		case a.modes[p.bucket[i]].Mode() == Invalidate:
+			if hot == 0 {
+				hot = hotFrom(p.counts)
+			}
+			if p.counts[i] >= hot || w.Record.Flags&record.FlagHot != 0 {
+				a.stats.hot.Add(1)
+				continue
+			}
+			w.Record = record.Unset(w.Record)
+			a.stats.invalidated.Add(1)
+		}
+	}
+}
+
+// hotFrom is the number of changes from which a key is among the hottest.
+func hotFrom(counts []uint16) uint16 {
+	var how [1024]int
+	for _, c := range counts {
+		how[min(c, 1023)]++
+	}
+	for c, n := 1023, 0; c >= hotChanges; c-- {
+		if n += how[c]; n > hotKeys {
+			return uint16(c + 1)
+		}
+	}
+	return hotChanges
+}
+
+// giveUp is how long a node must have been down before writes to it are left out: a client
+// that is Authoritative empties it when it returns, unless it was away for a moment only.
+const giveUp = 2 * time.Second
+
+// insist writes a batch until all of it is there. A node that stays down is not waited for:
+// it comes back empty. A value that memcached will never take becomes a tombstone instead, so
+// that no older one stays behind.
+func (a *Applier) insist(ctx context.Context, b *Batch, batch []Write) {
+	left := batch
+	var again []Write
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		now := a.cfg.Now()
+		if b.Apply(ctx, a.cfg.Store, left, now) == nil || ctx.Err() != nil {
+			if len(left) == len(batch) {
+				a.downSince = time.Time{}
+			}
+			return
+		}
+		if a.downSince.IsZero() {
+			a.downSince = now
+		}
+		again = again[:0:0]
+		for i := range left {
+			w := left[i]
+			switch {
+			case w.Err == nil, w.Outcome == Skipped && now.Sub(a.downSince) >= giveUp:
+			case permanent(w.Err):
+				a.stats.refused.Add(1)
+				if !w.Record.Tombstone() && !errors.Is(w.Err, memcache.ErrMalformedKey) {
+					w.Record = record.Unset(w.Record)
+					again = append(again, w)
+				}
+			default:
+				again = append(again, w)
+			}
+		}
+		if len(again) == 0 {
+			return
+		}
+		a.stats.writeErrors.Add(int64(len(again)))
+		left = again
+		sleep(ctx, wait)
+	}
+}
+
+// done moves the positions behind what was written.
+func (a *Applier) done(p *pending) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, id := range p.last {
+		if id != (changelog.ID{}) {
+			a.applied[i] = id
+		}
+	}
+}

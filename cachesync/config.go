@@ -1,0 +1,135 @@
+package cachesync
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+)
+
+// Config of a Syncer. It is the `sync:` part of sluice.yaml; its comments are the manual.
+type Config struct {
+	// Region is this region's name, as others see it: [a-z0-9-], required.
+	Region string `yaml:"region"`
+	// Class is idc, monthly or burst; zero value means idc.
+	Class string `yaml:"class"`
+	// Memcached lists the nodes of this region's cache, required unless a Store is given.
+	Memcached []string `yaml:"memcached"`
+	// Homes lists every home whose changes are brought here, this region's own too, required.
+	Homes []Home `yaml:"homes"`
+	// Control is the Redis in which regions find each other. Without it this region stands
+	// alone: it neither registers nor looks for others.
+	Control Redis `yaml:"control"`
+	// Lease is how long a region that says nothing is still there; zero value means 10 s.
+	Lease time.Duration `yaml:"lease"`
+	// Grace is how long after its lease a lost region may come back as if nothing had been;
+	// zero value means 30 s.
+	Grace time.Duration `yaml:"grace"`
+	// LogCapBytes bounds all change logs of this region's own home; who falls behind it joins
+	// again. Zero value means 512 MB.
+	LogCapBytes int64 `yaml:"log_cap_bytes"`
+	// PendingBytes bounds what is read from one home and not yet written; zero value means
+	// 256 MB.
+	PendingBytes int `yaml:"pending_bytes"`
+	// Invalidations is where gateways of this region hear which keys changed: host:port. Zero
+	// value means that nobody hears; process-local copies then live for 20 ms at most.
+	Invalidations string `yaml:"invalidations"`
+	// ProbeEvery is how many written records one is read back of; zero value means 1000.
+	ProbeEvery int `yaml:"probe_every"`
+}
+
+// Home is the Redis of one home.
+type Home struct {
+	// Name of the home's region, required.
+	Name string `yaml:"name"`
+	// Redis of the home, required.
+	Redis Redis `yaml:"redis"`
+	// Memcached of the home's region: a warm neighbour to copy from when this region joins.
+	// Zero value means that joining copies from the home's own truth only.
+	Memcached []string `yaml:"memcached"`
+}
+
+// Redis says how to reach a Redis.
+type Redis struct {
+	// Addrs: one host:port, or several nodes of a cluster.
+	Addrs    []string `yaml:"addrs"`
+	Username string   `yaml:"username"`
+	Password string   `yaml:"password"`
+	// Cluster says that it is a Redis Cluster: each bucket is then read on its own connection.
+	Cluster bool `yaml:"cluster"`
+}
+
+// ErrConfig is what every complaint about a Config wraps.
+var ErrConfig = errors.New("cachesync: configuration")
+
+// Classes of regions.
+const (
+	ClassIDC     = "idc"
+	ClassMonthly = "monthly"
+	ClassBurst   = "burst"
+)
+
+// Check reports all that cannot work, each with the field it stands in.
+func (c Config) Check() error {
+	var all []error
+	bad := func(field, format string, args ...any) {
+		all = append(all, fmt.Errorf("%w: %s: %s", ErrConfig, field, fmt.Sprintf(format, args...)))
+	}
+	if !legalName(c.Region) {
+		bad("region", "%q is not a name of 1-32 characters [a-z0-9-]", c.Region)
+	}
+	if c.Class != "" && !slices.Contains([]string{ClassIDC, ClassMonthly, ClassBurst}, c.Class) {
+		bad("class", "%q is not one of idc, monthly, burst", c.Class)
+	}
+	if len(c.Homes) == 0 {
+		bad("homes", "is empty: there is nothing to bring here")
+	}
+	seen := map[string]bool{}
+	for i, h := range c.Homes {
+		at := fmt.Sprintf("homes[%d]", i)
+		if !legalName(h.Name) || seen[h.Name] {
+			bad(at+".name", "%q is not a name of 1-32 characters [a-z0-9-], or stands twice", h.Name)
+		}
+		seen[h.Name] = true
+		if len(h.Redis.Addrs) == 0 {
+			bad(at+".redis.addrs", "is empty")
+		}
+		checkAddrs(bad, at+".redis.addrs", h.Redis.Addrs)
+		checkAddrs(bad, at+".memcached", h.Memcached)
+		if len(h.Redis.Addrs) > 1 && !h.Redis.Cluster {
+			bad(at+".redis.addrs", "several addresses need cluster: true")
+		}
+	}
+	checkAddrs(bad, "memcached", c.Memcached)
+	checkAddrs(bad, "control.addrs", c.Control.Addrs)
+	for field, d := range map[string]time.Duration{"lease": c.Lease, "grace": c.Grace} {
+		if d < 0 {
+			bad(field, "%s is below zero", d)
+		}
+	}
+	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 {
+		bad("log_cap_bytes, pending_bytes, probe_every", "may not be below zero")
+	}
+	return errors.Join(all...)
+}
+
+func checkAddrs(bad func(field, format string, args ...any), field string, addrs []string) {
+	for i, a := range addrs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			bad(fmt.Sprintf("%s[%d]", field, i), "%q is not host:port", a)
+		}
+	}
+}
+
+func legalName(s string) bool {
+	if s == "" || len(s) > 32 {
+		return false
+	}
+	for _, r := range s {
+		if r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			return false
+		}
+	}
+	return true
+}

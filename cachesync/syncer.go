@@ -1,0 +1,336 @@
+package cachesync
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/apply"
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
+)
+
+// Deps are what a Syncer is given besides its Config. All may be zero.
+type Deps struct {
+	// Store is the region's memcached; nil means a client over Config.Memcached, which the
+	// Syncer then closes. A Store given here must be Authoritative.
+	Store apply.Store
+	// Caches in this process: they hear at once what was written.
+	Caches []*Cache
+	// Snapshots list what the homes hold, for joining and repair: money, users, rooms.
+	Snapshots []Snapshotter
+	// Dial opens connections to Redis; nil means net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Now  func() time.Time // nil means time.Now
+	Log  *slog.Logger     // nil means slog.Default
+}
+
+// Snapshotter lists the records that a home holds, with their stored versions.
+type Snapshotter interface {
+	// Snapshot calls emit with the records of one bucket of a home, in pieces. It need
+	// not be a consistent whole: changes since it began come through the change log.
+	Snapshot(ctx context.Context, home string, bucket int, emit func([]Filled) error) error
+}
+
+// Syncer keeps one region's memcached equal to all homes: it is what `sluice sync` runs,
+// and in `sluice run` a part of the one process.
+type Syncer struct {
+	cfg    Config
+	deps   Deps
+	store  apply.Store
+	client *memcache.Client // nil when the Store was given
+	links  []*link
+	feed   *feed
+
+	classes atomic.Bool // regions of all three classes are there
+	drain   atomic.Bool // a burst region is being drained
+	cold    chan string // nodes that lost their data
+
+	trimmed atomic.Pointer[changelog.TrimStats]
+}
+
+// link is one home, seen from this region.
+type link struct {
+	home     Home
+	rdb      redis.UniversalClient
+	appliers []*apply.Applier
+	acks     atomic.Uint64
+	mu       sync.Mutex
+	at       map[int]changelog.ID // applied, over all appliers
+}
+
+// NewSyncer checks the configuration and prepares everything; Run does the work, and
+// Close must follow.
+func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	if deps.Dial == nil {
+		d := &net.Dialer{Timeout: 2 * time.Second}
+		deps.Dial = d.DialContext
+	}
+	s := &Syncer{cfg: cfg, deps: deps, store: deps.Store, cold: make(chan string, 64)}
+	if s.store == nil {
+		client, err := s.newClient(cfg.Memcached)
+		if err != nil {
+			return nil, err
+		}
+		s.store, s.client = client, client
+	}
+	for _, h := range cfg.Homes {
+		s.links = append(s.links, s.newLink(h))
+	}
+	if cfg.Invalidations != "" {
+		s.feed = newFeed(deps.Log)
+	}
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Class == "" {
+		c.Class = ClassIDC
+	}
+	if c.Lease == 0 {
+		c.Lease = 10 * time.Second
+	}
+	if c.Grace == 0 {
+		c.Grace = 30 * time.Second
+	}
+	if c.ProbeEvery == 0 {
+		c.ProbeEvery = 1000
+	}
+	return c
+}
+
+func (s *Syncer) newClient(servers []string) (*memcache.Client, error) {
+	client, err := memcache.New(memcache.Config{
+		Servers: servers, Authoritative: true,
+		Events: memcache.Events{
+			OnEject: func(node string, cause error) { s.deps.Log.Warn("memcached node is down", "node", node, "err", cause) },
+			OnReturn: func(node string, flushed bool) {
+				s.deps.Log.Info("memcached node is back", "node", node, "emptied", flushed)
+			},
+			OnCold: func(node string, why memcache.Cold) {
+				s.deps.Log.Warn("memcached node lost its data", "node", node, "why", string(why))
+				select {
+				case s.cold <- node:
+				default:
+				}
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cachesync: memcached of region %s: %w", s.cfg.Region, err)
+	}
+	return client, nil
+}
+
+// NewRedis is a client for commands that may block or be repeated by their caller only:
+// nothing is sent twice.
+func (r Redis) NewRedis(dial func(ctx context.Context, network, addr string) (net.Conn, error)) redis.UniversalClient {
+	o := &redis.UniversalOptions{
+		Addrs: r.Addrs, Username: r.Username, Password: r.Password, MaxRetries: -1,
+		Dialer: dial, PoolSize: 4, ReadTimeout: 2 * time.Second, ContextTimeoutEnabled: true,
+		DisableIdentity: true, Protocol: 2,
+	}
+	if r.Cluster {
+		return redis.NewClusterClient(o.Cluster())
+	}
+	return redis.NewClient(o.Simple())
+}
+
+func (s *Syncer) newLink(h Home) *link {
+	l := &link{home: h, rdb: h.Redis.NewRedis(s.deps.Dial), at: map[int]changelog.ID{}}
+	for _, buckets := range groups(h.Redis.Cluster) {
+		source := h.Name
+		if h.Redis.Cluster {
+			source = fmt.Sprintf("%s:%02d", h.Name, buckets[0])
+		}
+		l.appliers = append(l.appliers, apply.New(apply.Config{
+			Source: source, Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
+			Positions: apply.CachePositions{Store: s.store, Now: s.deps.Now},
+			Reader: changelog.NewReader(changelog.ReaderConfig{
+				Buckets: buckets, Username: h.Redis.Username, Password: h.Redis.Password,
+				Dial: func(ctx context.Context) (net.Conn, error) { return s.dialBucket(ctx, l, buckets[0]) },
+			}),
+			Start: func(ctx context.Context, bucket int) (changelog.ID, error) {
+				return changelog.Head(ctx, l.rdb, bucket)
+			},
+			Repair: func(ctx context.Context, bucket int, from, to changelog.ID) error {
+				return s.repair(ctx, l, bucket)
+			},
+			Ack:       func(ctx context.Context, at map[int]changelog.ID) error { return s.ack(ctx, l, at) },
+			Situation: func() apply.Situation { return apply.Situation{AllClasses: s.classes.Load(), Draining: s.drain.Load()} },
+			Applied:   s.applied,
+			Now:       s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),
+		}))
+	}
+	return l
+}
+
+// groups says which buckets share a connection: all, or in a cluster each has its own.
+func groups(cluster bool) [][]int {
+	if !cluster {
+		all := make([]int, Buckets)
+		for b := range all {
+			all[b] = b
+		}
+		return [][]int{all}
+	}
+	var out [][]int
+	for b := range Buckets {
+		out = append(out, []int{b})
+	}
+	return out
+}
+
+// dialBucket connects to the node that holds a bucket.
+func (s *Syncer) dialBucket(ctx context.Context, l *link, bucket int) (net.Conn, error) {
+	addr := l.home.Redis.Addrs[0]
+	if c, ok := l.rdb.(*redis.ClusterClient); ok {
+		node, err := c.MasterForKey(ctx, changelog.LogKey(bucket))
+		if err != nil {
+			return nil, err
+		}
+		addr = node.Options().Addr
+	}
+	return s.deps.Dial(ctx, "tcp", addr)
+}
+
+func (s *Syncer) applied(key string, v Version) {
+	for _, c := range s.deps.Caches {
+		c.Applied(key, v)
+	}
+	if s.feed != nil {
+		s.feed.applied(key, v)
+	}
+}
+
+func (s *Syncer) ack(ctx context.Context, l *link, at map[int]changelog.ID) error {
+	l.mu.Lock()
+	for b, id := range at {
+		l.at[b] = id
+	}
+	text := apply.FormatPositions(l.at)
+	l.mu.Unlock()
+	return changelog.Ack(ctx, l.rdb, s.cfg.Region, l.acks.Add(1), text)
+}
+
+// Run works until the context ends.
+func (s *Syncer) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	start := func(f func(context.Context) error, what string) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				s.deps.Log.Error("sync: "+what+" ended", "region", s.cfg.Region, "err", err)
+			}
+		}()
+	}
+	for _, l := range s.links {
+		for _, a := range l.appliers {
+			start(a.Run, "applier of "+l.home.Name)
+		}
+		if l.home.Name == s.cfg.Region {
+			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
+			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
+		}
+	}
+	start(s.ticks, "ticks of local copies")
+	if s.client != nil {
+		start(s.watchNodes, "watch of memcached")
+	}
+	if s.feed != nil {
+		start(func(ctx context.Context) error { return s.feed.serve(ctx, s.cfg.Invalidations) }, "invalidation feed")
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// watchNodes reads the canaries, so that a node that lost its data is noticed in a second.
+func (s *Syncer) watchNodes(ctx context.Context) error {
+	return s.client.Watch(ctx, 0)
+}
+
+// ticks tells the caches of this process that the stream of Applied calls is whole.
+func (s *Syncer) ticks(ctx context.Context) error {
+	tick := time.NewTicker(feedEvery)
+	defer tick.Stop()
+	for {
+		for _, c := range s.deps.Caches {
+			c.Alive()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// beats writes the heartbeats of this region's own home.
+func (s *Syncer) beats(ctx context.Context, l *link) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, buckets := range groups(l.home.Redis.Cluster) {
+			if err := changelog.Beat(ctx, l.rdb, buckets); err != nil && ctx.Err() == nil {
+				s.deps.Log.Debug("heartbeat failed", "home", l.home.Name, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// trims keeps the change logs of this region's own home short.
+func (s *Syncer) trims(ctx context.Context, l *link) error {
+	t := &changelog.Trimmer{
+		RDB: l.rdb, Buckets: allBuckets(), Parse: apply.ParsePositions,
+		CapBytes: s.cfg.LogCapBytes, Lease: 3 * s.cfg.Lease, Now: s.deps.Now, Log: s.deps.Log,
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := t.Trim(ctx); err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("change log cannot be trimmed", "home", l.home.Name, "err", err)
+		}
+		st := t.Stats
+		s.trimmed.Store(&st)
+	}
+}
+
+func allBuckets() []int { return groups(false)[0] }
+
+// Close ends the connections; Run must have returned.
+func (s *Syncer) Close() error {
+	for _, l := range s.links {
+		l.rdb.Close()
+	}
+	if s.client != nil {
+		return s.client.Close()
+	}
+	return nil
+}
