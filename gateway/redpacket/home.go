@@ -335,10 +335,12 @@ func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error
 // read asks the home for the record that the cache did not have.
 func (d *Home) read(ctx context.Context, id ID) (State, error) {
 	text := id.String()
-	vals, err := d.h.control.HMGet(ctx, d.h.keys[id.Bucket()].rp(text), "ep", "ev", "s", "k", "n", "la").Result()
-	if err != nil {
-		return State{}, scriptError(err)
+	asks := []ask{{bucket: id.Bucket(), key: d.h.keys[id.Bucket()].rp(text), fields: []string{"ep", "ev", "s", "k", "n", "la"}}}
+	d.h.ask(ctx, asks)
+	if asks[0].err != nil {
+		return State{}, asks[0].err
 	}
+	vals := asks[0].vals
 	payload, ok1 := vals[0].(string)
 	version, ok2 := vals[1].(string)
 	if !ok1 || !ok2 {
