@@ -20,7 +20,7 @@ func registerRuntime(reg prometheus.Registerer, g *Gateway) {
 	counter("sluice_vms_discarded_total", "VMs thrown away after a breach or a panic.", func() float64 { return float64(g.runtime.Stats().Discarded) })
 	counter("sluice_vm_waits_total", "Requests that had to wait for a VM.", func() float64 { return float64(g.runtime.Stats().Waits) })
 	counter("sluice_vm_wait_failures_total", "Requests that got no VM in time.", func() float64 { return float64(g.runtime.Stats().WaitFailed) })
-	counter("sluice_vm_wait_seconds_total", "Time requests waited for a VM.", func() float64 { return float64(g.runtime.Stats().WaitNanos) / 1e9 })
+	counter("sluice_vm_wait_seconds_total", "Time requests waited for a VM.", func() float64 { return g.runtime.Stats().Waited.Seconds() })
 	counter("sluice_script_reloads_total", "Bundles that went live.", func() float64 { ok, _ := g.scripts.Reloads(); return float64(ok) })
 	counter("sluice_script_reload_failures_total", "Bundles that were refused.", func() float64 { _, failed := g.scripts.Reloads(); return float64(failed) })
 	gauge("sluice_script_last_reload_failed", "1 while what stands on disk is not what is live.", func() float64 {

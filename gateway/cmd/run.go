@@ -137,12 +137,13 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	syncer, err := p.newSyncer(client)
+	cache := p.openCache(client)
+	syncer, err := p.newSyncer(client, cache)
 	if err != nil {
 		return err
 	}
 	front, err := p.newFront(frontParts{
-		cache: p.openCache(client), wins: store, admin: server,
+		cache: cache, wins: store, admin: server,
 		confirm: keeper.settler.WaitSettled, confirmFund: keeper.splitter.WaitStored,
 	})
 	if err != nil {
@@ -152,7 +153,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 		// The front drains first: what it waits for must still run meanwhile.
 		under, stop := context.WithCancel(context.WithoutCancel(ctx))
 		group, group1 := errgroup.WithContext(under)
-		for _, run := range []func(context.Context) error{s.age, keeper.Run, syncer} {
+		for _, run := range []func(context.Context) error{s.age, keeper.Run, syncer.Run} {
 			group.Go(func() error { return run(group1) })
 		}
 		group.Go(func() error {

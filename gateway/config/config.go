@@ -2,6 +2,8 @@ package config
 
 import (
 	"time"
+
+	"sluice/cachesync"
 )
 
 // Config is the whole of sluice.yaml.
@@ -37,6 +39,30 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Lua bounds what a handler may use.
 	Lua Lua `yaml:"lua"`
+	// Sync says which homes' changes this region's cache follows. Left out: its
+	// own home's only. region, class and memcached are taken from above.
+	Sync cachesync.Config `yaml:"sync"`
+}
+
+// Syncing is the configuration of this region's syncer, with what stands
+// elsewhere in the file filled in.
+func (c Config) Syncing() cachesync.Config {
+	s := c.Sync
+	if s.Region == "" {
+		s.Region = c.Region.Name
+	}
+	if s.Class == "" {
+		s.Class = c.Region.Class
+	}
+	if len(s.Memcached) == 0 {
+		s.Memcached = c.Memcached.Servers
+	}
+	if len(s.Homes) == 0 {
+		s.Homes = []cachesync.Home{{Name: s.Region, Redis: cachesync.Redis{
+			Addrs: c.Redis.Addrs, Username: c.Redis.Username, Password: c.Redis.Password, Cluster: c.Redis.Cluster,
+		}}}
+	}
+	return s
 }
 
 // Region names the place a process runs in.
