@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +31,7 @@ func scriptError(err error) error {
 	if err == nil {
 		return nil
 	}
-	msg := err.Error()
+	msg := strings.TrimPrefix(err.Error(), "redis: ")
 	switch {
 	case strings.HasPrefix(msg, "NOSCRIPT"), strings.HasPrefix(msg, changelog.Fenced), strings.Contains(msg, changelog.Fenced+" script"):
 		return fmt.Errorf("%w: %v", ErrFenced, msg)
@@ -91,22 +90,9 @@ func (p *Pipelined) EvalSHA(ctx context.Context, sha string, keys, args []string
 		cmd.Arg(a)
 	}
 	err := p.client.Do(ctx, cmd)
-	if err != nil {
-		// A command of unknown result may still be read into: it is not used again.
-		return dst, scriptError(err)
+	if err == nil {
+		dst = append(dst, cmd.Reply.Bytes...)
 	}
-	if cmd.Reply.Kind == resp.KindError {
-		err = scriptError(resp.ReplyError(cmd.Reply.Bytes))
-		p.cmds.Put(cmd)
-		return dst, err
-	}
-	dst = append(dst, cmd.Reply.Bytes...)
 	p.cmds.Put(cmd)
-	return dst, nil
-}
-
-// unavailable tells a Redis that cannot be reached from one that refuses.
-func unavailable(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) || errors.Is(err, redis.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+	return dst, scriptError(err)
 }
