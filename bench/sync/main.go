@@ -1,0 +1,79 @@
+// Command sync measures how fast the regions become equal: commit to visible beside Redis
+// replication of the same writes, the rate of appliers, the clearing of a backlog, and a
+// burst region that joins. Everything runs on this machine over loopback, so the network's
+// own delay is not in it. It takes under a minute; the last line is the result.
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+func main() {
+	h := &host{}
+	defer h.close()
+	began := time.Now()
+	step := func(what string) { fmt.Printf("%5.1fs  %s\n", time.Since(began).Seconds(), what) }
+
+	step("commit to visible at 10,000 records/s, a replica of the same Redis beside it")
+	v := visible(h, 10_000, 10*time.Second)
+	fmt.Printf("        %d records: region p50 %s p99 %s p99.9 %s max %s; replica p50 %s p99 %s p99.9 %s\n", v.region.n(),
+		v.region.at(50), v.region.at(99), v.region.at(99.9), v.region.at(100), v.replica.at(50), v.replica.at(99), v.replica.at(99.9))
+
+	step("apply: 500,000 different keys waiting in the logs")
+	a := backlog(h, 500_000, 500_000)
+	fmt.Printf("        %s\n", a)
+
+	step("backlog: 1,000,000 records on 10,000 keys waiting in the logs")
+	b := backlog(h, 1_000_000, 10_000)
+	fmt.Printf("        %s\n", b)
+
+	step("join: a burst region copies 1,000,000 keys")
+	j := join(h, 1_000_000)
+	fmt.Printf("        %s\n", j)
+
+	step("done")
+	fmt.Printf("p50_ms=%.2f p99_ms=%.2f p999_ms=%.2f redis_replica_p99_ms=%.2f apply_per_s=%.0f collapse_in_per_s=%.0f backlog_s=%.2f backlog_saving=%.0f join_1m_s=%.1f\n",
+		ms(v.region.at(50)), ms(v.region.at(99)), ms(v.region.at(99.9)), ms(v.replica.at(99)),
+		a.perSecond(), b.perSecond(), b.took.Seconds(), b.saving(), j.active.Seconds())
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// host is what internal/servers needs of a test, for a program.
+type host struct{ cleanups []func() }
+
+func (h *host) Helper() {}
+func (h *host) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	h.close()
+	os.Exit(1)
+}
+func (h *host) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (h *host) Cleanup(f func())                { h.cleanups = append(h.cleanups, f) }
+func (h *host) TempDir() string {
+	dir, err := os.MkdirTemp("", "sluice-bench-")
+	if err != nil {
+		h.Fatalf("bench: %v", err)
+	}
+	h.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// part runs f and ends the servers that it started.
+func (h *host) part(f func()) {
+	n := len(h.cleanups)
+	f()
+	for i := len(h.cleanups) - 1; i >= n; i-- {
+		h.cleanups[i]()
+	}
+	h.cleanups = h.cleanups[:n]
+}
+
+func (h *host) close() {
+	for i := len(h.cleanups) - 1; i >= 0; i-- {
+		h.cleanups[i]()
+	}
+	h.cleanups = nil
+}
