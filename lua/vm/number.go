@@ -1,0 +1,201 @@
+package vm
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+func isDigit(c byte) bool { return c-'0' < 10 }
+func isAlpha(c byte) bool { return c|0x20-'a' < 26 }
+func isHex(c byte) bool   { return isDigit(c) || c|0x20-'a' < 6 }
+func isIdent(c byte) bool { return isDigit(c) || isAlpha(c) || c == '_' || c >= 0x80 }
+
+func trimSpace(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// parseNumber reads a whole string as a number, the way LuaJIT does: decimal,
+// 0x with fraction and binary exponent, 0b, inf and nan; spaces around.
+func parseNumber(s string) (float64, bool) {
+	s = trimSpace(s)
+	if s == "" {
+		return 0, false
+	}
+	neg := false
+	switch s[0] {
+	case '-':
+		neg = true
+		fallthrough
+	case '+':
+		s = s[1:]
+	}
+	if s == "" {
+		return 0, false
+	}
+	f, ok := parseUnsigned(s)
+	if neg {
+		f = -f
+	}
+	if f != f {
+		f = nanNum
+	}
+	return f, ok
+}
+
+func parseUnsigned(s string) (float64, bool) {
+	if len(s) < 16 { // a short run of digits
+		n := int64(0)
+		for i := 0; ; i++ {
+			if i == len(s) {
+				return float64(n), true
+			}
+			d := s[i] - '0'
+			if d > 9 {
+				break
+			}
+			n = n*10 + int64(d)
+		}
+	}
+	if s[0]|0x20 >= 'a' {
+		switch strings.ToLower(s) {
+		case "inf", "infinity":
+			return math.Inf(1), true
+		case "nan":
+			return nanNum, true
+		}
+		return 0, false
+	}
+	if len(s) > 2 && s[0] == '0' {
+		switch s[1] | 0x20 {
+		case 'x':
+			return parseHex(s[2:])
+		case 'b':
+			return parseBinary(s[2:])
+		}
+	}
+	digits := false
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case isDigit(c):
+			digits = true
+		case c == '.':
+		case c|0x20 == 'e' && digits:
+		case (c == '+' || c == '-') && i > 0 && s[i-1]|0x20 == 'e':
+		default:
+			return 0, false
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil && !math.IsInf(f, 0) && f != 0 {
+		return 0, false
+	}
+	if err != nil && err.(*strconv.NumError).Err != strconv.ErrRange {
+		return 0, false
+	}
+	return f, true
+}
+
+func parseBinary(s string) (float64, bool) {
+	if len(s) == 0 || strings.Trim(s, "01") != "" {
+		return 0, false
+	}
+	f := 0.0
+	for i := 0; i < len(s); i++ {
+		f = f*2 + float64(s[i]-'0')
+	}
+	return f, len(strings.TrimLeft(s, "0")) <= 64
+}
+
+func parseHex(s string) (float64, bool) {
+	i, digits, exp := 0, 0, 0
+	var x uint64
+	seenDot := false
+	for ; i < len(s); i++ {
+		c := s[i]
+		if c == '.' && !seenDot {
+			seenDot = true
+			continue
+		}
+		if !isHex(c) {
+			break
+		}
+		digits++
+		d := uint64(c & 15)
+		if c > '9' {
+			d += 9
+		}
+		if x>>58 == 0 {
+			x = x<<4 | d
+			if seenDot {
+				exp -= 4
+			}
+		} else { // sticky bit for rounding
+			if d != 0 {
+				x |= 1
+			}
+			if !seenDot {
+				exp += 4
+			}
+		}
+	}
+	if digits == 0 {
+		return 0, false
+	}
+	if i < len(s) {
+		if s[i]|0x20 != 'p' {
+			return 0, false
+		}
+		e := s[i+1:]
+		if e == "" || strings.ContainsAny(e, "_xXoObB") {
+			return 0, false
+		}
+		n, err := strconv.Atoi(e)
+		if err != nil {
+			return 0, false
+		}
+		exp += max(min(n, 1<<20), -1<<20)
+	}
+	return math.Ldexp(float64(x), exp), true
+}
+
+// formatNumber writes a number as "%.14g".
+func formatNumber(f float64) string {
+	if f == math.Trunc(f) && math.Abs(f) < 1e14 && (f != 0 || !math.Signbit(f)) {
+		if n := int(f); uint(n) < uint(len(smallInts)) {
+			return smallInts[n]
+		}
+		return strconv.FormatInt(int64(f), 10)
+	}
+	var buf [32]byte
+	return string(appendNumber(buf[:0], f))
+}
+
+func appendNumber(b []byte, f float64) []byte {
+	switch {
+	case f != f:
+		return append(b, "nan"...)
+	case f > math.MaxFloat64:
+		return append(b, "inf"...)
+	case f < -math.MaxFloat64:
+		return append(b, "-inf"...)
+	case f == math.Trunc(f) && math.Abs(f) < 1e14 && (f != 0 || !math.Signbit(f)):
+		return strconv.AppendInt(b, int64(f), 10)
+	}
+	return strconv.AppendFloat(b, f, 'g', 14, 64)
+}
+
+var smallInts = func() (t [256]string) {
+	for i := range t {
+		t[i] = strconv.Itoa(i)
+	}
+	return
+}()

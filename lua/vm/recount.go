@@ -1,0 +1,118 @@
+package vm
+
+// recount finds out what is really held when the sum of all that was charged passes the
+// budget: it walks everything scripts can reach from the state, as a collector's mark phase
+// does. The cost is paid once per budget's worth of allocation. What is about to be made
+// (pending bytes) is charged already but not reachable yet.
+func (t *Thread) recount(pending int64) {
+	s := t.state
+	if pending > s.memLimit {
+		t.breach("memory")
+	}
+	m := marker{seen: make(map[any]struct{}), limit: s.memLimit}
+	m.table(s.globals)
+	m.table(s.strMeta)
+	m.table(s.regTable)
+	m.table(s.loaded)
+	m.thread(s.main)
+	m.thread(t)
+	for len(m.work) > 0 && m.bytes <= m.limit {
+		v := m.work[len(m.work)-1]
+		m.work = m.work[:len(m.work)-1]
+		m.value(v)
+	}
+	// A quarter of the budget must be free again, or recounts would come ever closer together.
+	if s.mem = m.bytes + pending; s.mem > s.memLimit-s.memLimit/4 {
+		t.breach("memory")
+	}
+	t.work(int64(len(m.seen)))
+}
+
+type marker struct {
+	seen  map[any]struct{}
+	work  []Value
+	bytes int64
+	limit int64
+}
+
+func (m *marker) first(p any) bool {
+	if _, ok := m.seen[p]; ok {
+		return false
+	}
+	m.seen[p] = struct{}{}
+	return true
+}
+
+func (m *marker) push(v Value) {
+	if v.n < minNumber && v.n&tagMask >= tagStr {
+		m.work = append(m.work, v)
+	}
+}
+
+func (m *marker) value(v Value) {
+	switch v.n & tagMask {
+	case tagStr:
+		if n := v.n >> strShift; n > 0 && m.first(v.p) {
+			m.bytes += int64(n) + 16
+		}
+	case tagTable:
+		m.table(v.table())
+	case tagFunc:
+		if f := v.fn(); m.first(f) {
+			m.bytes += funcBytes
+			m.table(f.env)
+			for _, u := range f.up {
+				if u != nil && m.first(u) {
+					m.bytes += upvalBytes
+					m.push(*u.v)
+				}
+			}
+		}
+	case tagUserdata:
+		if u := v.ud(); m.first(u) {
+			m.bytes += 48
+			m.table(u.Meta)
+		}
+	case tagThread:
+		m.thread(v.thread())
+	}
+}
+
+func (m *marker) table(t *Table) {
+	if t == nil || !m.first(t) {
+		return
+	}
+	m.bytes += tableBytes + t.footprint()
+	if t.meta != nil {
+		m.push(t.meta.Value())
+	}
+	for _, v := range t.arr {
+		m.push(v)
+	}
+	for i := range t.nodes[:t.used] {
+		if n := &t.nodes[i]; n.val.n != tagNil {
+			m.push(n.key)
+			m.push(n.val)
+		}
+	}
+}
+
+func (m *marker) thread(t *Thread) {
+	if t == nil || !m.first(t) {
+		return
+	}
+	m.bytes += threadBytes + int64(len(t.stack))*16
+	m.table(t.env)
+	for _, v := range t.stack[:min(max(t.freeTop(), t.top), len(t.stack))] {
+		m.push(v)
+	}
+	for i := range t.frames[:t.nf] {
+		m.push(t.frames[i].fn.Value())
+	}
+	if t.resumer != nil {
+		m.push(t.resumer.Value())
+	}
+	if t.parent != nil {
+		m.push(t.parent.Value())
+	}
+}
