@@ -194,8 +194,9 @@ func (p *planner) unique(wins []ledger.Win) (*ledger.FreezeError, error) {
 		}
 		s.shares[w.Share], s.users[u] = true, true
 	}
+	byShare := map[string]map[int]Placed{}
+	byUser := map[string]map[UserKey]Placed{}
 	for id, s := range local {
-		r := p.reds[id]
 		shares := make([]int, 0, len(s.shares))
 		users := make([]UserKey, 0, len(s.users))
 		for share := range s.shares {
@@ -204,28 +205,21 @@ func (p *planner) unique(wins []ledger.Win) (*ledger.FreezeError, error) {
 		for u := range s.users {
 			users = append(users, u)
 		}
-		byShare, err := p.b.AwardsByShare(p.ctx, r, shares)
-		if err != nil {
+		var err error
+		if byShare[id], err = p.b.AwardsByShare(p.ctx, p.reds[id], shares); err != nil {
 			return nil, err
 		}
-		byUser, err := p.b.AwardsByUser(p.ctx, r, users)
-		if err != nil {
+		if byUser[id], err = p.b.AwardsByUser(p.ctx, p.reds[id], users); err != nil {
 			return nil, err
 		}
-		if len(byShare) == 0 && len(byUser) == 0 {
-			continue
+	}
+	for i := range wins { // in the order of the stream: the first at fault is told
+		w := &wins[i]
+		if got, ok := byShare[w.RedPacket][w.Share]; ok {
+			return freezeWin(ledger.FreezeShare, w, "uid %q won it at %v of bucket %d", got.UID, got.Position(), got.Bucket), nil
 		}
-		for i := range wins {
-			w := &wins[i]
-			if w.RedPacket != id {
-				continue
-			}
-			if got, ok := byShare[w.Share]; ok {
-				return freezeWin(ledger.FreezeShare, w, "uid %q won it at %v of bucket %d", got.UID, got.Position(), got.Bucket), nil
-			}
-			if got, ok := byUser[UserKey{w.UID, w.N}]; ok {
-				return freezeWin(ledger.FreezeUser, w, "n %q won share %d at %v of bucket %d", w.N, got.Share, got.Position(), got.Bucket), nil
-			}
+		if got, ok := byUser[w.RedPacket][UserKey{w.UID, w.N}]; ok {
+			return freezeWin(ledger.FreezeUser, w, "n %q won share %d at %v of bucket %d", w.N, got.Share, got.Position(), got.Bucket), nil
 		}
 	}
 	for id, s := range local {

@@ -181,7 +181,7 @@ func admit(b *ledger.Batch, at ledger.Bucket) error {
 	case at.Epoch != 0 && b.To.Epoch > at.Epoch:
 		return &ledger.Error{Op: op, Err: ledger.ErrFenced,
 			Hint: fmt.Sprintf("events of epoch %d, but only epoch %d is certified; run `sluice redpacket certify`", b.To.Epoch, at.Epoch)}
-	case at.Position.Before(b.From):
+	case at.Position.Before(b.From) && (at.Position != ledger.Position{} || b.From.Seq != 0): // "<epoch>-0" is the start of a stream
 		return &ledger.Error{Op: op, Err: ledger.ErrGap,
 			Hint: fmt.Sprintf("batch starts after %v, the ledger is at %v; read the stream again from there", b.From, at.Position)}
 	}
