@@ -44,6 +44,24 @@ func (b backend) Buckets(ctx context.Context, keys []posting.Key) (map[posting.K
 	return out, read()
 }
 
+// settled keeps settlers of the shares' buckets out until the transaction
+// ends, so that no share is held and won at once.
+func (b backend) settled(ctx context.Context, held []ledger.Held) error {
+	if b.d.Lock() == "" || len(held) == 0 {
+		return nil
+	}
+	seen := map[posting.Key]bool{}
+	var keys []posting.Key
+	for _, h := range held {
+		if k := (posting.Key{Home: h.Home, Bucket: h.Bucket}); !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	_, err := b.Buckets(ctx, keys)
+	return err
+}
+
 func (b backend) RedPackets(ctx context.Context, ids []string) (map[string]*posting.RedPacket, error) {
 	out := make(map[string]*posting.RedPacket, len(ids))
 	var r posting.RedPacket

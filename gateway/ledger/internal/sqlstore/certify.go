@@ -43,6 +43,9 @@ func (s *Store) hold(ctx context.Context, tx Tx, held []ledger.Held) error {
 	txn := int64(0)
 	reds := map[string]*posting.RedPacket{}
 	back := backend{s, tx}
+	if err := back.settled(ctx, held); err != nil {
+		return err
+	}
 	for _, h := range held {
 		if err := posting.CheckHeld(h); err != nil {
 			return err
