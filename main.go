@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"sluice/bench"
 	"sluice/gateway/cmd"
 )
 
@@ -17,8 +16,7 @@ func main() {
 	defer stop()
 	os.Exit(cmd.Execute(ctx, os.Args[1:],
 		cmd.Run(), cmd.Gateway(), cmd.Settle(), cmd.Sync(),
-		cmd.Redpacket(), cmd.Script(), cmd.Region(), cmd.Warm(),
+		cmd.Redpacket(), cmd.Script(),
 		cmd.Token(), cmd.Config(),
-		bench.Command(), bench.PlanCommand(),
 	))
 }

@@ -13,7 +13,6 @@ import (
 	"sluice/gateway"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
-	"sluice/gateway/ledger"
 	"sluice/gateway/modules"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
@@ -37,11 +36,9 @@ func Gateway() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var wins ledger.Reader
+			var wins modules.Wins
 			if p.cfg.Ledger.DSN != "" {
-				if wins, err = p.lazyLedger(); err != nil {
-					return err
-				}
+				wins = p.lazyLedger()
 			}
 			server, err := admin.New(p.cfg.Admin.Listen, p.cfg.Admin.Token, p.registry, p.log)
 			if err != nil {
@@ -102,7 +99,7 @@ func openRole(file, level string, role config.Role) (*parts, error) {
 // frontParts are what a gateway has besides the shared parts.
 type frontParts struct {
 	cache *cachesync.Cache
-	wins  ledger.Reader
+	wins  modules.Wins
 	admin *admin.Server
 	// Of the embedded house: an answer waits until the ledger has it.
 	confirm     func(ctx context.Context, pos redpacket.Position) error
@@ -111,9 +108,8 @@ type frontParts struct {
 
 // newFront builds the front tier and adds its routes to the admin listener.
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
-	filters := redpacket.NewFilters(redpacket.FiltersConfig{Cache: f.cache})
 	desk, err := redpacket.NewHome(redpacket.HomeConfig{
-		House: p.house, Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund, Filters: filters,
+		House: p.house, Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
 	})
 	if err != nil {
 		return nil, err

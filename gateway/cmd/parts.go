@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +19,6 @@ import (
 	"sluice/cachesync/resp"
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
-	"sluice/gateway/ledger/postgres"
 	"sluice/gateway/ledger/sqlite"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
@@ -37,12 +38,13 @@ type parts struct {
 	house    *redpacket.House
 	rooms    *room.Store
 	closers  []func() error
+	started  string // Unix ms, tells one start from the next
 }
 
 // openParts prepares what every role needs. It does no I/O: a role starts also
 // while its backends are down, and says so by its readiness.
 func openParts(cfg config.Config, log *slog.Logger) (*parts, error) {
-	p := &parts{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	p := &parts{cfg: cfg, log: log, registry: prometheus.NewRegistry(), started: strconv.FormatInt(time.Now().UnixMilli(), 10)}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	if p.ids, err = redpacket.NewIDs([]byte(cfg.Secret)); err != nil {
@@ -92,7 +94,7 @@ func (p *parts) openHouse(hot bool) error {
 			return fmt.Errorf("redis: %w", err)
 		}
 		p.onClose(client.Close)
-		cfg.Backend = redpacket.Pipelined{Client: client}
+		cfg.Backend = redpacket.NewPipelined(client)
 	}
 	house, err := redpacket.NewHouse(cfg)
 	if err != nil {
@@ -137,7 +139,32 @@ func (p *parts) openLedger(ctx context.Context) (ledger.Store, error) {
 
 func openLedger(ctx context.Context, dsn string) (ledger.Store, error) {
 	if file, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		return sqlite.Open(ctx, file)
+		return sqlite.Open(ctx, sqlite.Options{Path: file})
 	}
-	return postgres.Open(ctx, dsn)
+	return nil, fmt.Errorf("postgres pending %s", dsn)
+}
+
+// lazyLedger is a gateway's view of the ledger: opened when it is first asked,
+// so that a gateway starts, and draws, without it.
+type lazyLedger struct {
+	mu    sync.Mutex
+	open  func(context.Context) (ledger.Store, error)
+	store ledger.Store
+}
+
+func (p *parts) lazyLedger() *lazyLedger { return &lazyLedger{open: p.openLedger} }
+
+// WinsOf implements modules.Wins.
+func (l *lazyLedger) WinsOf(ctx context.Context, uid, cursor string, limit int) ([]ledger.Award, string, error) {
+	l.mu.Lock()
+	if l.store == nil {
+		var err error
+		if l.store, err = l.open(ctx); err != nil {
+			l.store = nil
+			l.mu.Unlock()
+			return nil, "", err
+		}
+	}
+	l.mu.Unlock()
+	return l.store.WinsOf(ctx, uid, cursor, limit)
 }

@@ -179,15 +179,34 @@ const (
 	demoRoom = "demo"
 )
 
-// welcome waits until all is ready, makes a red packet and a room to play with,
-// and prints how.
+// welcome makes a red packet and a room to play with once all is ready, and
+// prints how.
 func (p *parts) welcome(ctx context.Context, server *admin.Server, public, adminAddr string, out io.Writer) error {
-	for len(server.NotReady(ctx)) > 0 {
+	var id redpacket.ID
+	var err error
+	for {
+		if id, err = p.demo(ctx, server); err == nil {
+			break
+		}
+		p.log.Debug("not ready yet", "why", err)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+	text, err := p.ring.Mint(token.Claims{UID: demoUser, Scope: "fund"}, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, welcomeText, public, adminAddr, text, p.cfg.Data, p.cfg.Scripts, demoUser, id, demoRoom)
+	return nil
+}
+
+// demo makes the demo room, once, and a demo red packet, once a start.
+func (p *parts) demo(ctx context.Context, server *admin.Server) (id redpacket.ID, err error) {
+	if waits := server.NotReady(ctx); len(waits) > 0 {
+		return id, fmt.Errorf("%v", waits)
 	}
 	if _, err := p.rooms.Change(ctx, demoRoom, func(old *room.Room) (*room.Room, error) {
 		if old != nil {
@@ -195,26 +214,22 @@ func (p *parts) welcome(ctx context.Context, server *admin.Server, public, admin
 		}
 		return &room.Room{Title: "Demo room", State: room.Live}, nil
 	}); err != nil {
-		return fmt.Errorf("demo room: %w", err)
+		return id, err
 	}
 	desk, err := redpacket.NewHome(redpacket.HomeConfig{House: p.house, Cache: nothing{}})
 	if err != nil {
-		return err
+		return id, err
 	}
 	req, err := redpacket.ParseFund([]byte(`{"amount":10000,"count":20}`))
 	if err != nil {
-		return err
+		return id, err
 	}
-	req.Sender, req.Home = demoUser, uint8(p.cfg.Region.ID)
+	req.Sender, req.Home, req.Key = demoUser, uint8(p.cfg.Region.ID), "start-"+p.started
 	funded, err := desk.Fund(ctx, req)
-	if err != nil {
-		return fmt.Errorf("demo red packet: %w", err)
-	}
-	text, err := p.ring.Mint(token.Claims{UID: demoUser, Scope: "fund"}, 24*time.Hour)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, `Sluice runs.  public http://%[1]s   admin http://%[2]s   data %[4]s   scripts %[5]s
+	return funded.ID, err
+}
+
+const welcomeText = `Sluice runs.  public http://%[1]s   admin http://%[2]s   data %[4]s   scripts %[5]s
 
 A token for 24 hours, uid %[6]s, scope fund:
 
@@ -228,9 +243,7 @@ Fund a red packet; draw from one that is open already; enter a live room:
 
 Prove the money to the fen:  sluice redpacket reconcile --data %[4]s %[7]s
 Stop with Ctrl-C.
-`, public, adminAddr, text, p.cfg.Data, p.cfg.Scripts, demoUser, funded.ID, demoRoom)
-	return nil
-}
+`
 
 // lockData keeps a second `sluice run` out of the same folder.
 func lockData(dir string) (unlock func(), err error) {

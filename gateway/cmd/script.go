@@ -25,7 +25,7 @@ func Script() *cobra.Command {
 		cfg, err := at.load()
 		return newAdminClient(cfg, addr), err
 	}
-	cmd.AddCommand(scriptList(client), scriptPush(client), scriptRollback(client), scriptDiff(client), scriptCheck(), scriptRun())
+	cmd.AddCommand(scriptList(client), scriptPush(client), scriptRollback(client), scriptDiff(client))
 	return cmd
 }
 
@@ -163,7 +163,7 @@ func readScripts(dir string) (bundle.Files, error) {
 		if err != nil {
 			return err
 		}
-		if rel = filepath.ToSlash(rel); bundle.Ignored(rel) {
+		if rel = filepath.ToSlash(rel); bundle.DefaultIgnore(rel) {
 			return nil
 		}
 		text, err := os.ReadFile(path)

@@ -92,15 +92,11 @@ func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	payouts, err := p.newPayouts(store)
-	if err != nil {
-		return nil, err
-	}
 	loader, err := newScriptLoader(p.control, p.log, room.Scripts)
 	if err != nil {
 		return nil, err
 	}
-	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, payouts, loader.Run, m.run}
+	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, loader.Run, m.run}
 	return k, nil
 }
 

@@ -52,4 +52,3 @@ func Sync() *cobra.Command {
 func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
 	return cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{Store: client, Caches: caches, Log: p.log})
 }
-

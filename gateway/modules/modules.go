@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"sluice/gateway/ledger"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
 	"sluice/gateway/token"
@@ -19,7 +18,7 @@ type Deps struct {
 	IDs    *redpacket.IDs
 	Home   uint8 // of red packets funded here
 	Door   *room.Door
-	Wins   ledger.Reader // nil: this gateway has no ledger, my wins answers "later"
+	Wins   Wins // nil: this gateway has no ledger, my wins answers "later"
 	Now    func() time.Time
 	Logger *slog.Logger
 }

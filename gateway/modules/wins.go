@@ -1,6 +1,7 @@
 package modules
 
 import (
+	"context"
 	"errors"
 
 	"sluice/gateway/ledger"
@@ -8,10 +9,15 @@ import (
 	"sluice/lua/vm"
 )
 
+// Wins is what my wins needs of a ledger.
+type Wins interface {
+	WinsOf(ctx context.Context, uid, cursor string, limit int) (wins []ledger.Award, next string, err error)
+}
+
 // winsModule is sluice.wins: what the ledger says, so it can be behind a draw
 // by the settle lag.
 type winsModule struct {
-	reader ledger.Reader
+	reader Wins
 	problems
 }
 
