@@ -30,7 +30,11 @@ func newPoller() (*poller, error) {
 	return &poller{fd: fd, events: make([]unix.EpollEvent, 512)}, nil
 }
 
-func (p *poller) close() { _ = unix.Close(p.fd) }
+// close also gives the thread its usual slack back.
+func (p *poller) close() {
+	_ = unix.Close(p.fd)
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
+}
 
 // wait returns the sockets that are ready; timeout 0 only looks.
 func (p *poller) wait(timeout time.Duration) []unix.EpollEvent {

@@ -115,7 +115,9 @@ func drive(ctx context.Context, cfg *Config, loops []*loop, recs []*record.Recor
 	for i, l := range loops {
 		ready.Add(1)
 		finished.Go(func() {
-			runtime.LockOSThread() // never unlocked: the thread with its timer slack ends with us
+			// The thread must live on: children started from it with Pdeathsig would die with it.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			if l.poll, errs[i] = newPoller(); errs[i] == nil {
 				defer l.poll.close()
 				defer l.closeAll()

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"sluice/bench/peers/plain"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == plain.Verb { // the third peer is this program again
+		if err := plain.Main(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "bench-peers:", err)
+		os.Exit(1)
+	}
+}
+
+// options are how much is measured.
+type options struct {
+	html   string
+	run    time.Duration // of one run
+	rounds int
+	conns  []int
+	cases  []string
+	peers  string
+	quick  bool
+}
+
+func parse() (o options, err error) {
+	o.quick = os.Getenv("QUICK") != ""
+	conns, cases := "64,512,4096", "hello,get,win,lose,mixed,enter"
+	o.run, o.rounds = 3*time.Second, 2
+	if o.quick {
+		conns, cases, o.run = "64,512", "hello,win,lose", 700*time.Millisecond
+	}
+	flag.StringVar(&o.html, "html", "bench-peers.html", "page to write")
+	flag.DurationVar(&o.run, "run", o.run, "length of one run")
+	flag.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")
+	flag.StringVar(&conns, "connections", conns, "numbers of connections")
+	flag.StringVar(&cases, "cases", cases, "of hello,get,win,lose,mixed,enter")
+	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,nginx,plain,file")
+	flag.Parse()
+	if o.quick {
+		if o.peers == "sluice,nginx,plain,file" {
+			o.peers = "sluice,nginx"
+		}
+	}
+	for _, text := range strings.Split(conns, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return o, fmt.Errorf("-connections %q is not such as 64,512", conns)
+		}
+		o.conns = append(o.conns, n)
+	}
+	o.cases = strings.Split(cases, ",")
+	return o, nil
+}
+
+func run(ctx context.Context) error {
+	o, err := parse()
+	if err != nil {
+		return err
+	}
+	house, err := build(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer house.rig.Close()
+	if err := equal(house.peers); err != nil {
+		return err
+	}
+	fmt.Printf("answers of %d peers are equal; measuring\n", len(house.peers))
+	rows, err := measure(ctx, o, house.peers)
+	if err != nil {
+		return err
+	}
+	if err := page(o, rows).Save(o.html); err != nil {
+		return err
+	}
+	printTable(os.Stdout, rows)
+	fmt.Println("page:", o.html)
+	fmt.Println(lastLine(rows))
+	return nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice/bench/load"
+	"sluice/bench/load/arrival"
+	"sluice/bench/load/record"
+	"sluice/bench/load/token"
+	"sluice/bench/procs"
+)
+
+// sample is what one run showed.
+type sample struct {
+	requests     float64
+	seconds      float64
+	gateway, all time.Duration // CPU
+	errors       int64
+	res          *record.Result
+}
+
+// row is one peer in one case at one number of connections.
+type row struct {
+	peer       *peer
+	name       string
+	conns      int
+	perCPU     float64 // requests per gateway CPU-second
+	allMicros  float64 // CPU microseconds a request over all processes
+	rate       float64 // closed loop
+	openRate   float64
+	p50        float64 // microseconds, open loop, from the intended moment
+	p99, p999  float64
+	errors     int64
+	invalid    string
+	cpuGateway time.Duration
+}
+
+const runUp = 300 * time.Millisecond
+
+// measure runs the whole matrix.
+func measure(ctx context.Context, o options, peers []*peer) (rows []*row, err error) {
+	for _, name := range o.cases {
+		for _, conns := range o.conns {
+			group := make([]*row, len(peers))
+			sums := make([]sample, len(peers))
+			for i, p := range peers {
+				group[i] = &row{peer: p, name: name, conns: conns}
+			}
+			for round := range o.rounds {
+				for k := range peers {
+					i := k
+					if round%2 == 1 { // A B C, then C B A: a machine that warms up or cools favours nobody
+						i = len(peers) - 1 - k
+					}
+					s, err := one(ctx, peers[i], name, conns, 0, o.run)
+					if err != nil {
+						return nil, err
+					}
+					sums[i].add(s)
+				}
+			}
+			slowest := 1e12
+			for i, r := range group {
+				r.fill(&sums[i])
+				slowest = min(slowest, r.rate)
+			}
+			for i, p := range peers {
+				if o.quick && conns != o.conns[0] {
+					break
+				}
+				s, err := one(ctx, p, name, conns, 0.6*slowest, o.run)
+				if err != nil {
+					return nil, err
+				}
+				r := group[i]
+				r.openRate, r.p50, r.p99, r.p999 = 0.6*slowest, s.res.Latency.P50, s.res.Latency.P99, s.res.Latency.P999
+				r.errors += s.errors
+				if !s.res.Valid {
+					r.invalid = fmt.Sprint(s.res.Invalid)
+				}
+			}
+			for _, r := range group {
+				fmt.Printf("%-6s %5d connections  %-20s %9.0f req/CPU-s  %6.1f us/req in all  %7.0f/s  p99 %6.0f us  errors %d\n", r.name, r.conns, r.peer.name, r.perCPU, r.allMicros, r.rate, r.p99, r.errors)
+			}
+			rows = append(rows, group...)
+		}
+	}
+	return rows, nil
+}
+
+func (s *sample) add(more *sample) {
+	s.requests += more.requests
+	s.seconds += more.seconds
+	s.gateway += more.gateway
+	s.all += more.all
+	s.errors += more.errors
+}
+
+func (r *row) fill(s *sample) {
+	r.perCPU = s.requests / max(s.gateway.Seconds(), 1e-9)
+	r.allMicros = s.all.Seconds() * 1e6 / max(s.requests, 1)
+	r.rate = s.requests / max(s.seconds, 1e-9)
+	r.errors, r.cpuGateway = s.errors, s.gateway
+}
+
+// one runs one case against one peer: closed loop when rate is 0.
+func one(ctx context.Context, p *peer, name string, conns int, rate float64, d time.Duration) (*sample, error) {
+	prog, err := program(name, p)
+	if err != nil {
+		return nil, err
+	}
+	gateway, err := p.gateway.PIDs()
+	if err != nil {
+		return nil, err
+	}
+	stores := []int{}
+	for _, s := range []interface{ PIDs() ([]int, error) }{p.stores.Memcached, p.stores.Redis} {
+		pids, err := s.PIDs()
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, pids...)
+	}
+	s := &sample{}
+	var failed error
+	mark := func(begin bool) {
+		g, e1 := procs.Sum(gateway)
+		b, e2 := procs.Sum(stores)
+		failed = errors.Join(failed, e1, e2)
+		if begin {
+			s.gateway, s.all = -g, -g-b
+		} else {
+			s.gateway, s.all = s.gateway+g, s.all+g+b
+		}
+	}
+	cfg := load.Config{Targets: []string{p.base}, Program: prog, Closed: rate == 0, Connections: conns, MaxConnections: conns, RunUp: runUp, Duration: d,
+		Timeout: 15 * time.Second, Minter: token.New(kid, []byte(secret), time.Now().Add(time.Hour)), Measure: mark, Seed: 1}
+	if rate > 0 {
+		cfg.Curve, cfg.Poisson = arrival.Constant{Rate: rate}, true
+	}
+	res, err := load.Run(ctx, cfg)
+	if err = errors.Join(err, failed); err != nil {
+		return nil, fmt.Errorf("%s, %s, %d connections: %w\n%s", p.name, name, conns, err, p.gateway.Log())
+	}
+	p.users += uint64(res.UsersArrived)
+	s.requests, s.seconds, s.errors, s.res = float64(res.Requests), res.Seconds, res.Errors, res
+	if res.Errors*100 > res.Requests {
+		return nil, fmt.Errorf("%s, %s, %d connections: %d of %d requests failed: %v, statuses %v, outcomes %v\n%s", p.name, name, conns, res.Errors, res.Requests, res.Failures, res.Statuses, res.Outcomes, p.gateway.Log())
+	}
+	return s, nil
+}

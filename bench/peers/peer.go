@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sluice/bench/peers/plain"
+	"sluice/bench/peers/rig"
+)
+
+//go:embed site/*.lua
+var site embed.FS
+
+// peer is one side of the comparison.
+type peer struct {
+	key, name string
+	base      string // http://host:port and a path before all others
+	gateway   *rig.Proc
+	stores    *rig.Stores
+	open      []string // red packets to win from
+	sold      string
+	users     uint64 // winners so far: each comes once
+}
+
+type house struct {
+	rig   *rig.Rig
+	peers []*peer
+}
+
+func siteFile(name string) string {
+	text, err := site.ReadFile("site/" + name)
+	if err != nil {
+		panic(err) // embedded at build time
+	}
+	return string(text)
+}
+
+// backends is site/backends.lua for one pair of stores.
+func backends(st *rig.Stores, sha string) string {
+	port := func(p *rig.Proc) string { return p.Addr[strings.LastIndexByte(p.Addr, ':')+1:] }
+	return strings.NewReplacer("@SHA@", sha, "@SECRET@", secret, "@MEMCACHED@", port(st.Memcached), "@REDIS@", port(st.Redis)).Replace(siteFile("backends.lua"))
+}
+
+// build starts all peers that are asked for.
+func build(ctx context.Context, o options) (h *house, err error) {
+	h = &house{}
+	if h.rig, err = rig.New(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			h.rig.Close()
+		}
+	}()
+	// Winners are few when quick; a million shares each otherwise.
+	open := []string{"open0"}
+	if !o.quick {
+		open = []string{"open0", "open1", "open2", "open3"}
+	}
+	var file *rig.Stores
+	var sha string
+	for _, key := range strings.Split(o.peers, ",") {
+		var p *peer
+		switch key {
+		case "nginx":
+			p, err = nginxPeer(ctx, h.rig, open)
+		case "plain":
+			p, err = plainPeer(ctx, h.rig, open)
+		case "sluice":
+			if strings.Contains(o.peers, "file") {
+				if file, sha, err = fileStores(ctx, h.rig, open); err != nil {
+					return nil, err
+				}
+			}
+			p, err = sluicePeer(ctx, h.rig, len(open), file, sha)
+		case "file":
+			if len(h.peers) == 0 || h.peers[0].key != "sluice" {
+				return nil, fmt.Errorf("-peers: file needs sluice before it")
+			}
+			p = &peer{key: "file", name: "sluice, nginx's file", base: strings.TrimSuffix(h.peers[0].base, "/") + "/peer", gateway: h.peers[0].gateway, stores: file, open: open, sold: "sold"}
+		default:
+			err = fmt.Errorf("-peers: no peer is called %q", key)
+		}
+		if err != nil {
+			return nil, err
+		}
+		h.peers = append(h.peers, p)
+	}
+	return h, nil
+}
+
+func fileStores(ctx context.Context, r *rig.Rig, open []string) (*rig.Stores, string, error) {
+	st, err := r.Stores("file")
+	if err != nil {
+		return nil, "", err
+	}
+	sha, err := seed(ctx, st, open, "sold")
+	return st, sha, err
+}
+
+func nginxPeer(ctx context.Context, r *rig.Rig, open []string) (*peer, error) {
+	st, err := r.Stores("nginx")
+	if err != nil {
+		return nil, err
+	}
+	sha, err := seed(ctx, st, open, "sold")
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{"backends.lua": backends(st, sha), "peer_auth.lua": siteFile("peer_auth.lua")}
+	dir := filepath.Join(r.Dir, "nginx", "lua")
+	for _, f := range []string{"hello.lua", "get.lua", "draw.lua", "enter.lua"} {
+		files[f] = siteFile(f)
+	}
+	loc := func(pattern, file string) string {
+		return fmt.Sprintf("    location ~ ^%s$ { set $id $1; content_by_lua_file %s/%s; }\n", pattern, dir, file)
+	}
+	p, err := r.Nginx("nginx", "", "    location = /hello { content_by_lua_file "+dir+"/hello.lua; }\n"+
+		loc("/get/([^/]+)", "get.lua")+loc("/v1/redpackets/([^/]+)/draw", "draw.lua")+loc("/v1/rooms/([^/]+)/enter", "enter.lua"), files)
+	if err != nil {
+		return nil, err
+	}
+	return &peer{key: "nginx", name: "nginx+Lua", base: "http://" + p.Addr, gateway: p, stores: st, open: open, sold: "sold"}, nil
+}
+
+func plainPeer(ctx context.Context, r *rig.Rig, open []string) (*peer, error) {
+	st, err := r.Stores("plain")
+	if err != nil {
+		return nil, err
+	}
+	sha, err := seed(ctx, st, open, "sold")
+	if err != nil {
+		return nil, err
+	}
+	port, err := rig.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("peers: %w", err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	p, err := r.Start("plain-server", addr, self, plain.Verb, "-listen", addr, "-memcached", st.Memcached.Addr, "-redis", st.Redis.Addr, "-sha", sha, "-secret", secret)
+	if err != nil {
+		return nil, err
+	}
+	return &peer{key: "plain", name: "plain Go", base: "http://" + addr, gateway: p, stores: st, open: open, sold: "sold"}, nil
+}
