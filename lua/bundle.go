@@ -6,7 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,13 +53,8 @@ type Bundle struct {
 
 // VersionOf is the short hash of a set of files.
 func VersionOf(files map[string]string) string {
-	names := make([]string, 0, len(files))
-	for n := range files {
-		names = append(names, n)
-	}
-	sort.Strings(names)
 	h := sha256.New()
-	for _, n := range names {
+	for _, n := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%d:%s%d:", len(n), n, len(files[n]))
 		h.Write([]byte(files[n]))
 	}
@@ -70,15 +66,19 @@ func VersionOf(files map[string]string) string {
 func (r *Runtime) Load(files map[string]string, entry []Script) (*Bundle, error) {
 	b := &Bundle{rt: r, version: VersionOf(files), files: files, chunks: make(map[string]*ngx.Chunk), retired: make(chan struct{})}
 	b.host = r.host(b.retired)
-	names := make([]string, 0, len(files))
+	scripts := make(map[string]bool)
 	for n := range files {
 		if strings.HasSuffix(n, ".lua") {
-			names = append(names, n)
+			scripts[n] = true
 		}
 	}
-	sort.Strings(names)
-	for _, n := range names {
-		p, err := vm.Compile("@"+n, files[n])
+	for _, e := range entry {
+		if _, ok := files[e.Path]; ok {
+			scripts[e.Path] = true
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(scripts)) {
+		p, err := vm.Compile(r.cfg.ChunkName(n), files[n])
 		if err != nil {
 			return nil, &LoadError{File: n, Msg: err.Error()}
 		}
@@ -138,6 +138,9 @@ func loadError(file string, err error) error {
 	}
 	return &LoadError{File: file, Msg: file + ": " + err.Error()}
 }
+
+// Chunk is the compiled script of a path, nil when there is none.
+func (b *Bundle) Chunk(path string) *ngx.Chunk { return b.chunks[path] }
 
 // Version is the short hash of the content.
 func (b *Bundle) Version() string { return b.version }

@@ -123,6 +123,17 @@ type Config struct {
 	// in the package comment.
 	LuaPath string
 
+	// LuaCPath is what package.cpath says; nothing is ever loaded from it.
+	LuaCPath string
+
+	// ChunkName gives the name of a file's code in error messages, as
+	// luaL_loadbuffer takes it; zero value means "@" and the path.
+	ChunkName func(path string) string
+
+	// ServerHeader is the Server header of answers; zero value leaves it to
+	// fasthttp.
+	ServerHeader string
+
 	// Unsafe true opens io, os.execute and real files to scripts: for tests and
 	// tools on one's own machine.
 	Unsafe bool

@@ -95,9 +95,24 @@ func (s *server) ErrorPage(*ngx.Request, int) bool { return false }
 
 var noServer = &server{find: func(string, string) (*Bound, Params, bool) { return nil, nil, false }}
 
+// ServeWith serves a request for which srv finds the location: for tools that
+// have locations of their own.
+func (b *Bundle) ServeWith(ctx *fasthttp.RequestCtx, srv ngx.Server, route string) {
+	bd := &Bound{b: b, route: route, budget: b.rt.cfg.Budget, streams: b.streams}
+	bd.serve(ctx, nil, srv, nil)
+}
+
 // Serve runs the phases for one request and leaves the answer in ctx. Params
 // must stay unchanged until Serve returns.
 func (bd *Bound) Serve(ctx *fasthttp.RequestCtx, params Params) {
+	srv := bd.b.server.Load()
+	if srv == nil {
+		srv = noServer
+	}
+	bd.serve(ctx, params, srv, &bd.loc)
+}
+
+func (bd *Bound) serve(ctx *fasthttp.RequestCtx, params Params, srv ngx.Server, loc *ngx.Location) {
 	b := bd.b
 	rt := b.rt
 	rt.requests.Add(1)
@@ -106,17 +121,16 @@ func (bd *Bound) Serve(ctx *fasthttp.RequestCtx, params Params) {
 		bd.busy(ctx, err)
 		return
 	}
-	srv := b.server.Load()
-	if srv == nil {
-		srv = noServer
-	}
-	s := ngx.Start{Ctx: ctx, Server: srv, Loc: &bd.loc, Params: params, Route: bd.route, Budget: bd.budget, Now: rt.cfg.Clock()}
+	s := &v.Begin
+	now := rt.cfg.Clock()
+	*s = ngx.Start{Ctx: ctx, Server: srv, Loc: loc, Params: params, Route: bd.route, Budget: bd.budget, Now: now}
 	if bd.streams {
-		v.ServeStream(&s, func() { b.pool.put(v, rt.cfg.Clock()) })
+		v.ServeStream(s, func() { b.pool.put(v, rt.cfg.Clock()) })
 		return
 	}
-	v.Serve(&s)
-	b.pool.put(v, s.Now)
+	v.Serve(s)
+	s.Ctx, s.Params = nil, nil
+	b.pool.put(v, now)
 }
 
 // busy answers when no VM became free in time.

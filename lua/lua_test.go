@@ -97,7 +97,7 @@ ngx.say('{"id":"', id, '"}')`})
 	req.Header.SetHost("localhost")
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, nil)
-	ps := Params{{"id", "abc"}}
+	ps := Params{{Name: "id", Value: "abc"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx.Response.Reset()

@@ -24,6 +24,9 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 		PackagePath: b.packagePath(), ReadFile: b.readFile,
 	})
 	v, n := ngx.Open(s, b.host, r.api)
+	if p := s.Globals().GetStr("package").AsTable(); p != nil && r.cfg.LuaCPath != "" {
+		p.SetStr("cpath", vm.String(r.cfg.LuaCPath))
+	}
 	regex.Install(n, regex.Config{Cache: r.regexs, MatchLimit: r.cfg.RegexMatchLimit, Log: func(t *vm.Thread, msg string) {
 		q := ngx.RequestOf(t)
 		b.host.Log(q, ngx.LevelErr, msg)

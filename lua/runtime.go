@@ -63,6 +63,9 @@ func NewRuntime(cfg Config) *Runtime {
 	if cfg.ErrorPage == nil {
 		cfg.ErrorPage = ngx.PlainErrorPage
 	}
+	if cfg.ChunkName == nil {
+		cfg.ChunkName = func(path string) string { return "@" + path }
+	}
 	if cfg.DefaultType == "" {
 		cfg.DefaultType = "text/plain"
 	}
@@ -112,7 +115,7 @@ func (r *Runtime) host(retired chan struct{}) *ngx.Host {
 		Log: c.LogFunc, Now: c.Clock, Retired: retired, Prefix: c.Prefix, DefaultType: c.DefaultType,
 		ErrorPage: c.ErrorPage, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
 		MaxTimers: c.MaxPendingTimers, MaxRunning: c.MaxRunningTimers, TimerBudget: c.Budget, NewID: newID,
-		Debug: c.Debug, Files: c.Files, Underscores: c.KeepUnderscores,
+		Debug: c.Debug, Files: c.Files, Underscores: c.KeepUnderscores, ServerHeader: c.ServerHeader,
 	}
 	if h.Log == nil {
 		h.Log = r.slog

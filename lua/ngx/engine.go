@@ -3,6 +3,7 @@ package ngx
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -166,10 +167,13 @@ func (r *Request) phases() int {
 			return 404
 		}
 	}
-	loc := r.loc
-	if rc := r.steps(loc.Rewrite, PhaseRewrite); rc != Declined {
+	if rc := r.steps(r.loc.Set, PhaseRewrite); rc != Declined {
 		return rc
 	}
+	if rc := r.steps(r.loc.Rewrite, PhaseRewrite); rc != Declined {
+		return rc
+	}
+	loc := r.loc
 	if r.uriChanged {
 		r.uriChanged = false
 		r.loc = nil
@@ -221,6 +225,8 @@ func (r *Request) steps(ss []Step, p Phase) int {
 	for i := range ss {
 		rc := r.step(&ss[i], p)
 		switch {
+		case rc == Again: // the rest of these steps is not wanted
+			return Declined
 		case rc == Declined || rc == OK:
 			if r.headerSent {
 				return OK
@@ -465,7 +471,7 @@ func (r *Request) logPhase() {
 			s.Go(r)
 			continue
 		}
-		if err := r.callIn(nil, r.vm.fn(s.Lua)); err != nil {
+		if err := r.callChunk(nil, s); err != nil {
 			r.filterError(err, "failed to run log_by_lua*: ")
 		}
 	}
@@ -510,3 +516,108 @@ func traceBody(s string) string {
 	}
 	return s
 }
+
+// SwitchLocation goes on in another location, as a true "if" does.
+func (r *Request) SwitchLocation(l *Location) { r.loc = l }
+
+// ChangeURI is what a rewrite directive does: after the rewrite phase a
+// location is looked for again.
+func (r *Request) ChangeURI(uri string) { r.uri, r.uriChanged = uri, true }
+
+// KeepStatus true makes the status that is set now the answer's, whatever the
+// location that an error page leads to says.
+func (r *Request) KeepStatus(keep bool) {
+	r.errStatus = 0
+	if keep {
+		r.errStatus = r.status
+	}
+	r.status = 0
+}
+
+// Script runs a chunk as a step of phase p does.
+func (r *Request) Script(c *Chunk, p Phase) int {
+	r.phase = p
+	return r.script(c, p)
+}
+
+// EvalSet runs a set_by_lua chunk. The verdict is Declined when all is well.
+func (r *Request) EvalSet(c *Chunk, args []string) (string, int) {
+	phase := r.phase
+	r.phase, r.setArgs = PhaseSet, args
+	vals, err := r.vm.State.Call(r.vm.fn(c))
+	r.setArgs = nil
+	if err != nil {
+		r.filterError(err, "failed to run set_by_lua*: ")
+		r.phase = phase
+		return "", 500
+	}
+	r.phase = phase
+	if len(vals) == 0 {
+		return "", Declined
+	}
+	switch v := vals[0]; v.Type() {
+	case vm.TypeNil:
+		return "", Declined
+	case vm.TypeBoolean:
+		if v.Truthy() {
+			return "true", Declined
+		}
+		return "false", Declined
+	default:
+		s, ok := v.ToStringValue()
+		if !ok {
+			return "", Declined
+		}
+		return s, Declined
+	}
+}
+
+// RequestLine is the first line as it came.
+func (r *Request) RequestLine() string { return r.requestLine() }
+
+// Subrequest runs a sub-request from Go and gives its body.
+func (r *Request) Subrequest(method, uri, args, body string) string {
+	sub := &Request{vm: r.vm, run: r.run, main: r.main, parent: r, ctx: r.ctx, server: r.server,
+		uri: uri, args: args, argsKnown: true, internal: true, clen: -1, start: r.start, method: method,
+		firstDone: true, subDepth: r.subDepth + 1, inKnown: true}
+	sub.in = append([]header(nil), r.headers()...)
+	sub.body = reqBody{data: body, set: true, read: true}
+	old := r.vm.cur
+	tk := newTask(r.vm, sub)
+	old.child = tk
+	r.vm.cur = tk
+	sub.serveSub(nil)
+	old.child = nil
+	r.vm.enter(old)
+	return string(sub.buf)
+}
+
+// Sleep pauses from Go.
+func (r *Request) Sleep(d time.Duration) { r.vm.pause(nil, d) }
+
+// ClearRespHeader removes a header as more_clear_headers does.
+func (r *Request) ClearRespHeader(name string) {
+	if strings.EqualFold(name, "content-type") {
+		r.ctype, r.ctypeSet = "", true
+		return
+	}
+	if strings.EqualFold(name, "server") || strings.EqualFold(name, "date") {
+		return
+	}
+	r.DelRespHeader(name)
+}
+
+// Exit ends the request with a status from Go code that runs as a step.
+func (r *Request) BodyRead() bool { return r.body.read }
+
+func (r *Request) callChunk(t *vm.Thread, s *Step) error {
+	c := s.chunk(r)
+	if c == nil {
+		return nil
+	}
+	return r.callIn(t, r.vm.fn(c))
+}
+
+// SetContentStep says that what follows is the content, made by Go code in an
+// earlier phase.
+func (r *Request) SetContentStep() { r.phase = PhaseContent }

@@ -77,6 +77,10 @@ type Chunk struct {
 type Step struct {
 	Lua *Chunk
 	Go  func(r *Request) int // a verdict
+
+	// Get finds the script of a filter or log step when it runs; a nil chunk
+	// leaves the step out.
+	Get func(r *Request) (*Chunk, int)
 }
 
 // Verdicts of steps, as nginx numbers them; an HTTP status is one too.
@@ -86,6 +90,9 @@ const (
 	Again    = -2
 	Done     = -4
 	Declined = -5
+
+	// JumpVerdict says that Jump or JumpNamed was called.
+	JumpVerdict = rcJump
 )
 
 // Location is what answers a request: the steps of its phases.
@@ -117,4 +124,13 @@ type Server interface {
 	// ErrorPage may send r elsewhere instead of the usual body; it reports
 	// whether it did, by r.Jump.
 	ErrorPage(r *Request, status int) bool
+}
+
+// chunk is the step's script; nil when there is none to run.
+func (s *Step) chunk(r *Request) *Chunk {
+	if s.Get != nil {
+		c, _ := s.Get(r)
+		return c
+	}
+	return s.Lua
 }

@@ -16,6 +16,9 @@ func (r *Request) sendHeader(t *vm.Thread) bool {
 	if r.filtering {
 		return true
 	}
+	if r.errStatus != 0 {
+		r.status, r.errStatus = r.errStatus, 0
+	}
 	if r.status == 0 {
 		r.status = 200
 	}
@@ -42,7 +45,7 @@ func (r *Request) runHeaderFilters(t *vm.Thread) bool {
 			continue
 		}
 		r.signal = signal{}
-		err := r.callIn(t, r.vm.fn(s.Lua))
+		err := r.callChunk(t, s)
 		sig := r.signal
 		r.signal = signal{}
 		if err != nil && !r.filterError(err, "failed to run header_filter_by_lua*: ") {
@@ -153,7 +156,7 @@ func (r *Request) runBodyFilters(t *vm.Thread, chunk string, eof bool) bool {
 		}
 		r.inFilter = filterArg{chunk: vm.String(chunk), eof: vm.Bool(eof), set: true}
 		sig := r.signal
-		err := r.callIn(t, r.vm.fn(s.Lua))
+		err := r.callChunk(t, s)
 		r.signal = sig
 		if err != nil {
 			r.filterError(err, "failed to run body_filter_by_lua*: ")
@@ -204,7 +207,14 @@ func echo(t *vm.Thread, newline bool) int {
 		return pushFail(t, "seen eof")
 	}
 	// The plain case writes straight into the body.
-	if (r.loc == nil || len(r.loc.BodyFilter) == 0) && r.headerSent && !r.filterDead {
+	if r.loc == nil || len(r.loc.BodyFilter) == 0 {
+		if !r.sendHeader(t) {
+			return pushFail(t, "nginx output filter error")
+		}
+		if r.headerOnly {
+			t.Push(vmOne)
+			return 1
+		}
 		n := len(r.buf)
 		r.buf = appendArgs(t, r.buf, 1)
 		if newline {

@@ -85,6 +85,7 @@ type Request struct {
 	inFilter   filterArg
 	filterDead bool
 	errPage    bool
+	errStatus  int // of an error page's answer; 0 leaves it
 	reason     string
 	connClose  bool
 

@@ -16,6 +16,9 @@ type VM struct {
 	State *vm.State
 	host  *Host
 
+	// Begin is room for what Serve is given, so that it costs no allocation.
+	Begin Start
+
 	mu    sync.Mutex
 	busy  bool
 	ready []*task
