@@ -114,7 +114,7 @@ func (s *server) check(text string) (string, error) {
 			return "", errToken
 		}
 		sub, err := tok.Claims.GetSubject()
-		if err != nil {
+		if err != nil || !validUID(sub) {
 			return "", errToken
 		}
 		c = claims{sub, exp.Unix()}
@@ -129,6 +129,16 @@ func (s *server) check(text string) (string, error) {
 		return "", errToken
 	}
 	return c.uid, nil
+}
+
+// validUID keeps uids from breaking out of cache keys, as the others do.
+func validUID(uid string) bool {
+	for _, c := range uid {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return uid != "" && len(uid) <= 64
 }
 
 func (s *server) answer(ctx *fasthttp.RequestCtx, status int, body any) {
