@@ -45,9 +45,6 @@ type Home struct {
 	Name string `yaml:"name"`
 	// Redis of the home, required.
 	Redis Redis `yaml:"redis"`
-	// Memcached of the home's region: a warm neighbour to copy from when this region joins.
-	// Zero value means that joining copies from the home's own truth only.
-	Memcached []string `yaml:"memcached"`
 }
 
 // Redis says how to reach a Redis.
@@ -96,7 +93,6 @@ func (c Config) Check() error {
 			bad(at+".redis.addrs", "is empty")
 		}
 		checkAddrs(bad, at+".redis.addrs", h.Redis.Addrs)
-		checkAddrs(bad, at+".memcached", h.Memcached)
 		if len(h.Redis.Addrs) > 1 && !h.Redis.Cluster {
 			bad(at+".redis.addrs", "several addresses need cluster: true")
 		}

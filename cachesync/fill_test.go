@@ -208,7 +208,7 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 		}
 		store := newStore(t, servers.Memcached(t))
 		s := run(t, Config{Region: "bj1", Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}}, Deps{Store: store})
-		await(t, "connection", func() bool { return s.Stats().Links[0].Connected })
+		await(t, "connection", func() bool { return s.Ready() == nil })
 		in := make(chan User, 600)
 		for i := range 600 {
 			in <- User{UID: fmt.Sprint("user", i), State: []byte(fmt.Sprintf(`{"n":%d}`, i))}
@@ -254,7 +254,7 @@ func TestFeedInvalidatesCopiesOfOtherProcesses(t *testing.T) {
 	feedAddr := fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t))
 	cache := NewCache(CacheConfig{Store: store, Keep: func(string, Record) time.Duration { return time.Hour }})
 	s := run(t, Config{Region: "bj1", Invalidations: feedAddr, Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}}, Deps{Store: store})
-	await(t, "connection", func() bool { return s.Stats().Links[0].Connected })
+	await(t, "connection", func() bool { return s.Ready() == nil })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { cache.Listen(ctx, feedAddr, quiet()); close(done) }()

@@ -1,6 +1,8 @@
 package cachesync
 
 import (
+	"fmt"
+
 	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
 )
@@ -17,7 +19,7 @@ type SyncStats struct {
 func (s *Syncer) Stats() SyncStats {
 	out := SyncStats{Region: s.cfg.Region, Class: s.cfg.Class}
 	for _, l := range s.links {
-		for _, a := range l.appliers {
+		for _, a := range l.all() {
 			out.Links = append(out.Links, a.Stats())
 		}
 	}
@@ -25,4 +27,24 @@ func (s *Syncer) Stats() SyncStats {
 		out.Log = *t
 	}
 	return out
+}
+
+// Ready tells why this region should not serve yet, or nil: every home's change log is being
+// read, and a region in a list of regions has become active once.
+func (s *Syncer) Ready() error {
+	for _, l := range s.links {
+		list := l.all()
+		if len(list) == 0 {
+			return fmt.Errorf("cachesync: home %s: not begun", l.home.Name)
+		}
+		for _, a := range list {
+			if st := a.Stats(); !st.Connected {
+				return fmt.Errorf("cachesync: home %s: its change log is not being read", l.home.Name)
+			}
+		}
+	}
+	if p := s.step.Load(); s.registry != nil && (p == nil || p.name != "") {
+		return fmt.Errorf("cachesync: region %s is joining", s.cfg.Region)
+	}
+	return nil
 }

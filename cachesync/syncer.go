@@ -14,6 +14,7 @@ import (
 	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/memcache"
+	"sluice/cachesync/region"
 )
 
 // Deps are what a Syncer is given besides its Config. All may be zero.
@@ -23,8 +24,11 @@ type Deps struct {
 	Store apply.Store
 	// Caches in this process: they hear at once what was written.
 	Caches []*Cache
-	// Snapshots list what the homes hold, for joining and repair: money, users, rooms.
+	// Snapshots list what the homes hold, for joining without a neighbour and for
+	// anti-entropy: money, users, rooms.
 	Snapshots []Snapshotter
+	// Warm is the last step before this region is active (package warmup); nil means none.
+	Warm func(ctx context.Context) error
 	// Dial opens connections to Redis; nil means net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Now  func() time.Time // nil means time.Now
@@ -41,28 +45,48 @@ type Snapshotter interface {
 // Syncer keeps one region's memcached equal to all homes: it is what `sluice sync` runs,
 // and in `sluice run` a part of the one process.
 type Syncer struct {
-	cfg    Config
-	deps   Deps
-	store  apply.Store
-	client *memcache.Client // nil when the Store was given
-	links  []*link
-	feed   *feed
+	cfg      Config
+	deps     Deps
+	store    apply.Store
+	client   *memcache.Client // nil when the Store is no client
+	owned    *memcache.Client // to be closed; nil when the Store was given
+	links    []*link
+	feed     *feed
+	registry *region.Registry // nil without a control region
+	control  redis.UniversalClient
+	probes   *prober
 
-	classes atomic.Bool // regions of all three classes are there
-	drain   atomic.Bool // a burst region is being drained
-	cold    chan string // nodes that lost their data
+	classes atomic.Bool   // regions of all three classes are there
+	drain   atomic.Bool   // a burst region is being drained
+	gap     chan struct{} // changes are gone: this region must join again
+	cold    chan string   // a node lost its data
+	step    atomic.Pointer[step]
 
 	trimmed atomic.Pointer[changelog.TrimStats]
 }
 
+// step is how far a join has come, for `sluice region join`.
+type step struct {
+	name     string
+	progress float64
+}
+
 // link is one home, seen from this region.
 type link struct {
-	home     Home
-	rdb      redis.UniversalClient
-	appliers []*apply.Applier
-	acks     atomic.Uint64
+	home Home
+	rdb  redis.UniversalClient
+	acks atomic.Uint64
+
 	mu       sync.Mutex
+	appliers []*apply.Applier     // of the session
 	at       map[int]changelog.ID // applied, over all appliers
+	start    map[int]changelog.ID // where a joining region begins: a neighbour's positions
+}
+
+func (l *link) all() []*apply.Applier {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.appliers
 }
 
 // NewSyncer checks the configuration and prepares everything; Run does the work, and
@@ -82,17 +106,24 @@ func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
 		d := &net.Dialer{Timeout: 2 * time.Second}
 		deps.Dial = d.DialContext
 	}
-	s := &Syncer{cfg: cfg, deps: deps, store: deps.Store, cold: make(chan string, 64)}
+	s := &Syncer{cfg: cfg, deps: deps, store: deps.Store, gap: make(chan struct{}, 1), cold: make(chan string, 1)}
 	if s.store == nil {
 		client, err := s.newClient(cfg.Memcached)
 		if err != nil {
 			return nil, err
 		}
-		s.store, s.client = client, client
+		s.store = client
+		s.owned = client
 	}
+	s.client, _ = s.store.(*memcache.Client)
 	for _, h := range cfg.Homes {
 		s.links = append(s.links, s.newLink(h))
 	}
+	if len(cfg.Control.Addrs) > 0 {
+		s.control = cfg.Control.NewRedis(deps.Dial)
+		s.registry = &region.Registry{RDB: s.control, Lease: cfg.Lease, Grace: cfg.Grace}
+	}
+	s.probes = newProber(s)
 	if cfg.Invalidations != "" {
 		s.feed = newFeed(deps.Log)
 	}
@@ -125,10 +156,7 @@ func (s *Syncer) newClient(servers []string) (*memcache.Client, error) {
 			},
 			OnCold: func(node string, why memcache.Cold) {
 				s.deps.Log.Warn("memcached node lost its data", "node", node, "why", string(why))
-				select {
-				case s.cold <- node:
-				default:
-				}
+				s.nodeCold(node)
 			},
 		},
 	})
@@ -153,32 +181,38 @@ func (r Redis) NewRedis(dial func(ctx context.Context, network, addr string) (ne
 }
 
 func (s *Syncer) newLink(h Home) *link {
-	l := &link{home: h, rdb: h.Redis.NewRedis(s.deps.Dial), at: map[int]changelog.ID{}}
-	for _, buckets := range groups(h.Redis.Cluster) {
-		source := h.Name
-		if h.Redis.Cluster {
-			source = fmt.Sprintf("%s:%02d", h.Name, buckets[0])
-		}
-		l.appliers = append(l.appliers, apply.New(apply.Config{
-			Source: source, Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
+	return &link{home: h, rdb: h.Redis.NewRedis(s.deps.Dial)}
+}
+
+// arm makes the appliers of a session.
+func (s *Syncer) arm(l *link) {
+	var list []*apply.Applier
+	for _, buckets := range groups(l.home.Redis.Cluster) {
+		list = append(list, apply.New(apply.Config{
+			Source: linkName(l.home, buckets), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
 			Positions: apply.CachePositions{Store: s.store, Now: s.deps.Now},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
-				Buckets: buckets, Username: h.Redis.Username, Password: h.Redis.Password,
+				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
 				Dial: func(ctx context.Context) (net.Conn, error) { return s.dialBucket(ctx, l, buckets[0]) },
 			}),
-			Start: func(ctx context.Context, bucket int) (changelog.ID, error) {
-				return changelog.Head(ctx, l.rdb, bucket)
-			},
-			Repair: func(ctx context.Context, bucket int, from, to changelog.ID) error {
-				return s.repair(ctx, l, bucket)
-			},
+			Start:     func(ctx context.Context, bucket int) (changelog.ID, error) { return s.startOf(ctx, l, bucket) },
+			Repair:    func(ctx context.Context, bucket int, from, to changelog.ID) error { return s.rejoin(ctx) },
 			Ack:       func(ctx context.Context, at map[int]changelog.ID) error { return s.ack(ctx, l, at) },
 			Situation: func() apply.Situation { return apply.Situation{AllClasses: s.classes.Load(), Draining: s.drain.Load()} },
-			Applied:   s.applied,
-			Now:       s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),
+			Applied:   s.applied, Now: s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),
 		}))
 	}
-	return l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.appliers, l.at = list, map[int]changelog.ID{}
+}
+
+// linkName is what positions are saved under.
+func linkName(h Home, buckets []int) string {
+	if h.Redis.Cluster {
+		return fmt.Sprintf("%s:%02d", h.Name, buckets[0])
+	}
+	return h.Name
 }
 
 // groups says which buckets share a connection: all, or in a cluster each has its own.
@@ -217,48 +251,7 @@ func (s *Syncer) applied(key string, v Version) {
 	if s.feed != nil {
 		s.feed.applied(key, v)
 	}
-}
-
-func (s *Syncer) ack(ctx context.Context, l *link, at map[int]changelog.ID) error {
-	l.mu.Lock()
-	for b, id := range at {
-		l.at[b] = id
-	}
-	text := apply.FormatPositions(l.at)
-	l.mu.Unlock()
-	return changelog.Ack(ctx, l.rdb, s.cfg.Region, l.acks.Add(1), text)
-}
-
-// Run works until the context ends.
-func (s *Syncer) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	start := func(f func(context.Context) error, what string) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				s.deps.Log.Error("sync: "+what+" ended", "region", s.cfg.Region, "err", err)
-			}
-		}()
-	}
-	for _, l := range s.links {
-		for _, a := range l.appliers {
-			start(a.Run, "applier of "+l.home.Name)
-		}
-		if l.home.Name == s.cfg.Region {
-			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
-			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
-		}
-	}
-	start(s.ticks, "ticks of local copies")
-	if s.client != nil {
-		start(s.watchNodes, "watch of memcached")
-	}
-	if s.feed != nil {
-		start(func(ctx context.Context) error { return s.feed.serve(ctx, s.cfg.Invalidations) }, "invalidation feed")
-	}
-	wg.Wait()
-	return ctx.Err()
+	s.probes.applied(key, v)
 }
 
 // watchNodes reads the canaries, so that a node that lost its data is noticed in a second.
@@ -329,8 +322,11 @@ func (s *Syncer) Close() error {
 	for _, l := range s.links {
 		l.rdb.Close()
 	}
-	if s.client != nil {
-		return s.client.Close()
+	if s.control != nil {
+		s.control.Close()
+	}
+	if s.owned != nil {
+		return s.owned.Close()
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func TestSingleRegionBringsItsHomesChangesIntoItsCache(t *testing.T) {
 		cache := NewCache(CacheConfig{Store: store, Keep: func(string, Record) time.Duration { return time.Hour }})
 		s := run(t, Config{Region: "bj1", Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{redisAddr}}}}},
 			Deps{Store: store, Caches: []*Cache{cache}})
-		await(t, "connection", func() bool { return s.Stats().Links[0].Connected })
+		await(t, "connection", func() bool { return s.Ready() == nil })
 		for round := range 5 {
 			for i := range 100 {
 				h.set(t, fmt.Sprint("u:", i), fmt.Sprint("round ", round))
@@ -134,7 +134,7 @@ func TestRestartedSyncerGoesOnWhereItStopped(t *testing.T) {
 			if round > 0 {
 				await(t, "what came meanwhile", func() bool { return holds(cache, "u:x", fmt.Sprint("while away ", round)) })
 			}
-			await(t, "connection", func() bool { return s.Stats().Links[0].Connected })
+			await(t, "connection", func() bool { return s.Ready() == nil })
 			h.set(t, "u:y", fmt.Sprint("live ", round))
 			await(t, "live change", func() bool { return holds(cache, "u:y", fmt.Sprint("live ", round)) })
 		})

@@ -38,8 +38,9 @@ type Config struct {
 	// Start gives the position of a bucket that has none saved; nil means the oldest change
 	// that the log still has.
 	Start func(ctx context.Context, bucket int) (changelog.ID, error)
-	// Repair copies a bucket whole from its home or a neighbour, add-if-newer: changes
-	// between from and to are gone. nil means that nothing can be done but count it.
+	// Repair is told that the changes between from and to are gone for good; positions of
+	// the bucket are not saved before it has returned nil. nil means that nothing can be
+	// done but count it.
 	Repair func(ctx context.Context, bucket int, from, to changelog.ID) error
 	// Ack tells the source how far this region has applied, so that it may trim. nil means
 	// that nobody trims by it.

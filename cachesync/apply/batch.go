@@ -67,6 +67,9 @@ type Batch struct {
 	// was paused (SIGSTOP) between reading and writing wakes up in the past: what it then
 	// stored is withdrawn, the key asks for a refill. Zero value means DefaultPatience.
 	Patience time.Duration
+	// AddFirst tries add before reading, for keys that are probably not there. Wins always
+	// are written so.
+	AddFirst bool
 	// Now is the clock of Apply; nil means time.Now.
 	Now func() time.Time
 
@@ -116,7 +119,7 @@ func (b *Batch) Plan(writes []Write, now time.Time) {
 		b.spans = append(b.spans, span{from, len(b.arena)})
 		b.tries = append(b.tries, 0)
 		b.cas = append(b.cas, 0)
-		if w.Record.Type == record.TypeWin {
+		if b.AddFirst || w.Record.Type == record.TypeWin {
 			b.steps = append(b.steps, stepAdd)
 		} else {
 			b.steps = append(b.steps, stepGets)

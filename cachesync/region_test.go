@@ -1,0 +1,217 @@
+package cachesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/region"
+	"sluice/internal/servers"
+)
+
+// world is a control region, one home and regions that come and go.
+type world struct {
+	control string
+	home    *home
+	addr    string
+	reg     *region.Registry
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{control: servers.Redis(t, "--appendfsync", "no").Addr, addr: servers.Redis(t, "--appendfsync", "no").Addr}
+	w.home = newHome(t, w.addr)
+	rdb := redis.NewClient(&redis.Options{Addr: w.control})
+	t.Cleanup(func() { rdb.Close() })
+	w.reg = &region.Registry{RDB: rdb, Lease: time.Second, Grace: 2 * time.Second}
+	return w
+}
+
+func (w *world) config(name, class, memcached string) Config {
+	return Config{
+		Region: name, Class: class, Memcached: []string{memcached}, Lease: time.Second, Grace: 2 * time.Second,
+		Homes:   []Home{{Name: "bj1", Redis: Redis{Addrs: []string{w.addr}}}},
+		Control: Redis{Addrs: []string{w.control}}, ProbeEvery: 10,
+	}
+}
+
+func (w *world) state(t testing.TB, name string) region.State {
+	list, err := w.reg.List(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		if r.Name == name {
+			return r.State
+		}
+	}
+	return ""
+}
+
+// begin runs a Syncer until stop; it is stopped at the end at the latest.
+func begin(t testing.TB, cfg Config) (s *Syncer, stop func() error) {
+	t.Helper()
+	s, err := NewSyncer(cfg, Deps{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx); s.Close() }()
+	var result error
+	stopped := false
+	stop = func() error {
+		if !stopped {
+			stopped = true
+			cancel()
+			select {
+			case result = <-done:
+			case <-time.After(10 * time.Second):
+				t.Error("Run does not end")
+			}
+		}
+		return result
+	}
+	t.Cleanup(func() { stop() })
+	return s, stop
+}
+
+func TestJoiningRegionCopiesANeighbourAndMissesNothing(t *testing.T) {
+	w := newWorld(t)
+	first := servers.Memcached(t)
+	begin(t, w.config("bj1", "idc", first))
+	await(t, "bj1 active", func() bool { return w.state(t, "bj1") == region.Active })
+	for i := range 3000 {
+		w.home.set(t, fmt.Sprint("u:", i), "before")
+	}
+	near := NewCache(CacheConfig{Store: newStore(t, first)})
+	await(t, "bj1 has all", func() bool { return holds(near, "u:2999", "before") })
+	stopLoad := make(chan struct{})
+	loaded := make(chan int)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-stopLoad:
+				loaded <- n
+				return
+			default:
+				w.home.set(t, fmt.Sprint("u:", n%3000), fmt.Sprint("during ", n))
+			}
+		}
+	}()
+	second := servers.Memcached(t)
+	begin(t, w.config("burst1", "burst", second))
+	await(t, "burst1 active", func() bool { return w.state(t, "burst1") == region.Active })
+	close(stopLoad)
+	n := <-loaded
+	far := NewCache(CacheConfig{Store: newStore(t, second)})
+	for i := range 3000 {
+		want := "before"
+		for j := n - 1; j >= 0 && j > n-3001; j-- {
+			if j%3000 == i {
+				want = fmt.Sprint("during ", j)
+				break
+			}
+		}
+		await(t, fmt.Sprintf("u:%d = %s", i, want), func() bool { return holds(far, fmt.Sprint("u:", i), want) })
+	}
+	t.Logf("%d changes while joining", n)
+}
+
+func TestDrainedRegionLeavesAndAnotherProcessFences(t *testing.T) {
+	w := newWorld(t)
+	mem := servers.Memcached(t)
+	begin(t, w.config("bj1", "idc", mem))
+	_, stop := begin(t, w.config("burst1", "burst", servers.Memcached(t)))
+	await(t, "both active", func() bool { return w.state(t, "bj1") == region.Active && w.state(t, "burst1") == region.Active })
+	if err := w.reg.Drain(context.Background(), "burst1"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "burst1 gone", func() bool { return w.state(t, "burst1") == "" })
+	time.Sleep(50 * time.Millisecond)
+	if err := stop(); !errors.Is(err, ErrDrained) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if n := w.home.rdb.HExists(context.Background(), changelog.ReadersKey, "burst1").Val(); n {
+		t.Error("the home still waits for a region that left")
+	}
+	// A second process in bj1's place: the first must stop.
+	if _, _, err := w.reg.Register(context.Background(), region.Region{Name: "bj1"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.reg.Drain(context.Background(), "nowhere"); !errors.Is(err, region.ErrUnknown) {
+		t.Error(err)
+	}
+}
+
+func TestRegionBehindTheCapJoinsAgainEmpty(t *testing.T) {
+	w := newWorld(t)
+	mem := servers.Memcached(t)
+	cfg := w.config("far1", "monthly", mem)
+	_, stop := begin(t, cfg)
+	await(t, "active", func() bool { return w.state(t, "far1") == region.Active })
+	w.home.set(t, "u:stale", "old")
+	far := NewCache(CacheConfig{Store: newStore(t, mem)})
+	await(t, "first", func() bool { return holds(far, "u:stale", "old") })
+	time.Sleep(300 * time.Millisecond) // its position is saved
+	stop()
+	// Meanwhile the key changes, and the log is trimmed over it.
+	w.home.set(t, "u:stale", "new")
+	for range 3 {
+		w.home.set(t, "u:stale", "newest")
+	}
+	w.home.rdb.XTrimMaxLen(context.Background(), changelog.LogKey(BucketOf("u:stale")), 1)
+	begin(t, cfg)
+	await(t, "never the stale value", func() bool {
+		reads := []Read{{Key: "u:stale", NoFill: true}}
+		far.Read(context.Background(), reads)
+		return reads[0].State == Miss || string(reads[0].Record.Payload) == "newest"
+	})
+	time.Sleep(300 * time.Millisecond) // long enough to have noticed the gap
+	await(t, "active again", func() bool { return w.state(t, "far1") == region.Active })
+	w.home.set(t, "u:after", "x")
+	await(t, "live again", func() bool { return holds(far, "u:after", "x") })
+}
+
+func TestLostRegionIsSeenByItsLeaseAndAFlapEmptiesNothing(t *testing.T) {
+	w := newWorld(t)
+	mem := servers.Memcached(t)
+	cfg := w.config("burst1", "burst", mem)
+	_, stop := begin(t, cfg)
+	await(t, "active", func() bool { return w.state(t, "burst1") == region.Active })
+	w.home.set(t, "u:a", "x")
+	c := NewCache(CacheConfig{Store: newStore(t, mem)})
+	await(t, "value", func() bool { return holds(c, "u:a", "x") })
+	time.Sleep(300 * time.Millisecond)
+	stop()
+	await(t, "lost", func() bool { return w.state(t, "burst1") == region.Lost })
+	begin(t, cfg)
+	await(t, "active at once", func() bool { return w.state(t, "burst1") == region.Active })
+	if !holds(c, "u:a", "x") {
+		t.Error("a flap within the grace time emptied the region")
+	}
+}
+
+func TestPresentCountsJoiningAndLostButNotDraining(t *testing.T) {
+	f := func(all, drain bool, states ...region.State) {
+		t.Helper()
+		var list []region.Region
+		for i, class := range []string{"idc", "monthly", "burst"} {
+			if states[i] != "" {
+				list = append(list, region.Region{Class: class, State: states[i]})
+			}
+		}
+		if a, d := region.Present(list); a != all || d != drain {
+			t.Errorf("%v: %t %t", states, a, d)
+		}
+	}
+	f(true, false, region.Active, region.Active, region.Joining)
+	f(true, false, region.Active, region.Lost, region.Active)
+	f(false, true, region.Active, region.Active, region.Draining)
+	f(false, false, region.Active, region.Active, "")
+}

@@ -1,0 +1,328 @@
+package cachesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sluice/cachesync/apply"
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
+	"sluice/cachesync/region"
+)
+
+var (
+	// ErrDrained ends Run: the region was drained and has left.
+	ErrDrained = errors.New("cachesync: the region was drained")
+
+	errRejoin = errors.New("cachesync: changes are gone from a change log: joining again")
+)
+
+// Run works until the context ends, the region is drained (ErrDrained), or another process
+// takes its place (region.ErrFenced).
+func (s *Syncer) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start := func(f func(context.Context) error, what string) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				s.deps.Log.Error("sync: "+what+" ended", "region", s.cfg.Region, "err", err)
+			}
+		}()
+	}
+	for _, l := range s.links {
+		if l.home.Name == s.cfg.Region {
+			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
+			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
+		}
+	}
+	start(s.ticks, "ticks of local copies")
+	start(s.probes.run, "probes")
+	start(s.rewarm, "warming of cold nodes")
+	if s.owned != nil {
+		start(s.watchNodes, "watch of memcached")
+	}
+	if s.feed != nil {
+		start(func(ctx context.Context) error { return s.feed.serve(ctx, s.cfg.Invalidations) }, "invalidation feed")
+	}
+	claim := region.State("")
+	for {
+		m, err := s.enter(ctx, claim)
+		if err == nil {
+			err = s.session(ctx, m)
+			claim = m.claim()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errRejoin):
+			s.deps.Log.Error("changes are gone from a change log: this region empties its cache and joins again", "region", s.cfg.Region)
+			if err := s.empty(ctx); err != nil {
+				s.deps.Log.Error("own memcached cannot be emptied", "err", err)
+				pause(ctx, time.Second)
+			}
+			claim = region.Joining
+		case errors.Is(err, region.ErrLost):
+			s.deps.Log.Warn("this region fell off the list of regions: registering again", "region", s.cfg.Region)
+		default:
+			return err
+		}
+	}
+}
+
+// session is one stay in the list of regions: appliers run from their saved positions; where
+// there are none, the region copies a neighbour first.
+func (s *Syncer) session(ctx context.Context, m *member) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	select {
+	case <-s.gap:
+	default:
+	}
+	neighbour, err := s.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range s.links {
+		s.arm(l)
+		for _, a := range l.all() {
+			wg.Add(1)
+			go func() { defer wg.Done(); a.Run(ctx) }()
+		}
+	}
+	if m != nil {
+		wg.Add(1)
+		go func() { defer wg.Done(); cancel(m.keep(ctx)) }()
+	}
+	if err := s.join(ctx, m, neighbour); err != nil && ctx.Err() == nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.gap:
+		return errRejoin
+	}
+}
+
+// rejoin is what appliers call when changes are gone: the session ends, and with it the
+// context of the caller.
+func (s *Syncer) rejoin(ctx context.Context) error {
+	select {
+	case s.gap <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// prepare finds out whether this region goes on from saved positions. If not, it picks a
+// neighbour to copy and takes the neighbour's positions as its own beginning: all that the
+// neighbour had not applied yet will come through the logs.
+func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
+	saved, err := s.saved(ctx)
+	if err != nil || saved {
+		return nil, err
+	}
+	for _, l := range s.links {
+		l.mu.Lock()
+		l.start = nil
+		l.mu.Unlock()
+	}
+	if s.registry == nil {
+		return nil, nil
+	}
+	s.say("looking for a neighbour", 0)
+	if err := s.empty(ctx); err != nil {
+		s.deps.Log.Warn("own memcached cannot be emptied before joining", "err", err)
+	}
+	list, err := s.registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.situate(list)
+	for i := range list {
+		if r := &list[i]; r.Name != s.cfg.Region && r.State == region.Active && len(r.Memcached) > 0 && s.beginAt(ctx, r.Name) == nil {
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+// saved reports whether any position is saved here.
+func (s *Syncer) saved(ctx context.Context) (bool, error) {
+	p := apply.CachePositions{Store: s.store, Now: s.deps.Now}
+	for try := 0; ; try++ {
+		var failed error
+		for _, l := range s.links {
+			for _, buckets := range groups(l.home.Redis.Cluster) {
+				at, err := p.Load(ctx, linkName(l.home, buckets))
+				if err != nil {
+					failed = err
+				}
+				if len(at) > 0 {
+					return true, nil
+				}
+			}
+		}
+		if failed == nil {
+			return false, nil
+		}
+		if try == 0 {
+			s.deps.Log.Warn("own memcached does not answer", "region", s.cfg.Region, "err", failed)
+		}
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+}
+
+// beginAt takes a neighbour's positions for all homes, and tells the homes to keep their
+// logs from there on.
+func (s *Syncer) beginAt(ctx context.Context, neighbour string) error {
+	for _, l := range s.links {
+		text, err := l.rdb.HGet(ctx, changelog.ReadersKey, neighbour).Result()
+		if err != nil {
+			return fmt.Errorf("cachesync: positions of %s at home %s: %w", neighbour, l.home.Name, err)
+		}
+		at := apply.ParsePositions(text)
+		if err := s.ackAt(ctx, l, at); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.start = at
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+func (s *Syncer) startOf(ctx context.Context, l *link, bucket int) (changelog.ID, error) {
+	l.mu.Lock()
+	id, ok := l.start[bucket]
+	l.mu.Unlock()
+	if ok {
+		return id, nil
+	}
+	return changelog.Head(ctx, l.rdb, bucket)
+}
+
+// empty flushes this region's own nodes.
+func (s *Syncer) empty(ctx context.Context) error {
+	if s.client == nil {
+		return nil
+	}
+	for _, node := range s.client.Nodes() {
+		if err := s.client.FlushNode(ctx, node); err != nil && !errors.Is(err, memcache.ErrNodeDown) {
+			return fmt.Errorf("cachesync: empty %s: %w", node, err)
+		}
+	}
+	for _, c := range s.deps.Caches {
+		c.Forget()
+	}
+	return nil
+}
+
+// join brings this region to where it may be active: copied, warmed, close behind the homes,
+// and a sample of what was copied is here. Without a list of regions it ends at once.
+func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region) error {
+	if m == nil {
+		return nil
+	}
+	if m.is(region.Active) && neighbour == nil {
+		s.say("", 0)
+		return nil
+	}
+	var sample []apply.Write
+	if neighbour != nil {
+		var err error
+		if sample, err = s.copyFrom(ctx, neighbour); err != nil {
+			s.deps.Log.Error("neighbour could not be copied whole: what is missing will be filled on demand", "neighbour", neighbour.Name, "err", err)
+		}
+	}
+	if s.deps.Warm != nil && !m.is(region.Active) {
+		s.say("warming", 0)
+		if err := s.deps.Warm(ctx); err != nil {
+			s.deps.Log.Error("warm-up failed: what is missing will be filled on demand", "err", err)
+		}
+	}
+	s.say("catching up", 0)
+	for !s.close50ms() || !s.has(ctx, sample) {
+		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	s.say("", 1)
+	m.want(region.Active)
+	return nil
+}
+
+// copyFrom copies a neighbour's memcached and keeps a sample.
+func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply.Write, err error) {
+	from, err := memcache.New(memcache.Config{Servers: r.Memcached, Dial: s.deps.Dial, Timeout: 5 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	s.say("copying "+r.Name, 0)
+	_, err = region.Copy(ctx, from, s.store, r.Memcached, s.deps.Dial, func(n int, writes []apply.Write) {
+		s.say("copying "+r.Name, float64(n))
+		if len(writes) > 0 && len(sample) < 200 {
+			w := writes[len(writes)/2]
+			w.Record.Payload = nil
+			sample = append(sample, w)
+		}
+	})
+	return sample, err
+}
+
+// close50ms reports whether all links are less than 50 ms behind.
+func (s *Syncer) close50ms() bool {
+	for _, l := range s.links {
+		for _, a := range l.all() {
+			if st := a.Stats(); !st.Connected || st.Lag >= 50*time.Millisecond || st.Repairing > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// has probes a sample: each key is here as new as it was there, or was evicted.
+func (s *Syncer) has(ctx context.Context, sample []apply.Write) bool {
+	reads := make([]memcache.Op, len(sample))
+	for i := range sample {
+		reads[i] = memcache.Op{Kind: memcache.Get, Key: sample[i].Key}
+	}
+	s.store.Do(ctx, reads)
+	missing := 0
+	for i := range reads {
+		r, err := Parse(reads[i].Value)
+		switch {
+		case reads[i].Err != nil || err != nil:
+			missing++
+		case r.Version < sample[i].Record.Version:
+			return false
+		}
+	}
+	return missing <= len(sample)/10
+}
+
+func (s *Syncer) say(what string, progress float64) { s.step.Store(&step{what, progress}) }
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
