@@ -34,9 +34,11 @@ type CertifierConfig struct {
 	// Evidence tells the highest sequence number of a bucket that anybody outside Redis has
 	// seen: readers of the change log. A Redis that is behind it has forgotten something. May be nil.
 	Evidence func(ctx context.Context, bucket int) (seq uint64, err error)
-	Every    time.Duration // how often the buckets are probed; 0 means 200 ms
-	Lease    time.Duration // 0 means 30 s
-	Log      *slog.Logger  // nil means slog.Default
+	// Buckets are those to care for; nil means all.
+	Buckets []int
+	Every   time.Duration // how often the buckets are probed; 0 means 200 ms
+	Lease   time.Duration // 0 means 30 s
+	Log     *slog.Logger  // nil means slog.Default
 	// Certified is told of every certification; may be nil.
 	Certified func(r CertifyReport)
 }
@@ -90,6 +92,11 @@ func NewCertifier(cfg CertifierConfig) (*Certifier, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.Buckets == nil {
+		for b := range Buckets {
+			cfg.Buckets = append(cfg.Buckets, b)
+		}
+	}
 	return &Certifier{CertifierConfig: cfg, h: cfg.House}, nil
 }
 
@@ -99,9 +106,9 @@ func (c *Certifier) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := c.Step(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("certify", "err", err)
-			sleep(ctx, time.Second)
+			c.h.sleep(ctx, time.Second)
 		}
-		sleep(ctx, c.Every)
+		c.h.sleep(ctx, c.Every)
 	}
 	return ctx.Err()
 }
@@ -124,7 +131,7 @@ func (c *Certifier) Step(ctx context.Context) error {
 func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad []int, err error) {
 	pipe := c.h.control.Pipeline()
 	var cmds [Buckets]*redis.Cmd
-	for b := range cmds {
+	for _, b := range c.Buckets {
 		if e := known[b].Epoch; e != 0 {
 			k := &c.h.keys[b]
 			cmds[b] = pipe.EvalSha(ctx, c.h.book.At(e).SHA(script.Probe), k.base())
@@ -133,8 +140,8 @@ func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad
 	if pipe.Len() > 0 {
 		pipe.Exec(ctx)
 	}
-	for b, cmd := range cmds {
-		frozen := known[b].Frozen != nil
+	for _, b := range c.Buckets {
+		cmd, frozen := cmds[b], known[b].Frozen != nil
 		switch {
 		case cmd == nil:
 			bad = append(bad, b)
@@ -190,9 +197,7 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 // itself and `sluice redpacket certify` by command.
 func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, error) {
 	if buckets == nil {
-		for b := range Buckets {
-			buckets = append(buckets, b)
-		}
+		buckets = c.Buckets
 	}
 	lease := fmt.Sprintf("sluice:certifier:%d", c.h.home)
 	ok, err := c.h.control.SetNX(ctx, lease, c.Who, c.Lease).Result()
@@ -224,7 +229,11 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 				"restored", r.Restored, "quarantined", len(r.Quarantined))
 		}
 	}
-	if err := c.load(ctx, set, func(script.Name) bool { return true }); err != nil {
+	// The probe comes last, when all others are there: it is what tells that the bucket is open.
+	if err := c.load(ctx, set, func(n script.Name) bool { return n != script.Probe }); err != nil {
+		return report, err
+	}
+	if err := c.load(ctx, set, func(n script.Name) bool { return n == script.Probe }); err != nil {
 		return report, err
 	}
 	for _, b := range buckets {
@@ -295,12 +304,9 @@ func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *scr
 		return r, err
 	}
 	if r.Lost {
-		if err := c.call(ctx, set, script.Rechain, k.base(), strconv.FormatUint(l.Position.Seq, 10)); err != nil {
-			return r, err
-		}
-		return r, c.h.control.Del(ctx, k.tag+":mend").Err()
+		err = c.call(ctx, set, script.Rechain, k.base(k.tag+":mend"), strconv.FormatUint(l.Position.Seq, 10))
 	}
-	return r, nil
+	return r, err
 }
 
 // lost finds out whether Redis has forgotten something, and up to which seq it had counted.
@@ -346,7 +352,39 @@ func (c *Certifier) lost(ctx context.Context, b int, l ledger.Bucket) (why strin
 	case num(2) < l.Position.Seq:
 		why = fmt.Sprintf("Redis knows wins up to seq %d, the ledger up to %d", num(2), l.Position.Seq)
 	}
-	return why, atLeast, nil
+	if why != "" {
+		return why, atLeast, nil
+	}
+	why, err = c.absent(ctx, b)
+	return why, atLeast, err
+}
+
+// absent looks for a red packet that the ledger knows as alive and Redis does not know.
+func (c *Certifier) absent(ctx context.Context, b int) (why string, err error) {
+	pipe := c.h.control.Pipeline()
+	var ids []string
+	var cmds []*redis.IntCmd
+	err = c.Ledger.EachRedPacket(ctx, ledger.Filter{Homes: []int{int(c.h.home)}, Buckets: []int{b},
+		States: []string{ledger.Unpaid, ledger.Funded}}, func(row ledger.RedPacket) error {
+		ids = append(ids, row.ID)
+		cmds = append(cmds, pipe.Exists(ctx, c.h.keys[b].rp(row.ID)))
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("reading red packets: %w", err)
+	}
+	if len(ids) == 0 {
+		return "", nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return "", scriptError(err)
+	}
+	for i, cmd := range cmds {
+		if cmd.Val() == 0 {
+			return fmt.Sprintf("Redis does not know red packet %s", ids[i]), nil
+		}
+	}
+	return "", nil
 }
 
 // tail posts what stands in the win stream behind the ledger's position.

@@ -61,7 +61,7 @@ func (c *Closer) Run(ctx context.Context) error {
 		if err := c.Step(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("close", "err", err)
 		}
-		sleep(ctx, c.Every)
+		c.h.sleep(ctx, c.Every)
 	}
 	return ctx.Err()
 }

@@ -21,6 +21,7 @@ type House struct {
 	backend Backend
 	control redis.UniversalClient
 	now     func() time.Time
+	sleep   func(ctx context.Context, d time.Duration) error
 	keys    [Buckets]keys
 	asked   [Buckets]atomic.Int64 // Unix ms of the last look at a bucket's epoch
 	sets    [Buckets]atomic.Pointer[script.Set]
@@ -35,6 +36,9 @@ type HouseConfig struct {
 	Backend Backend               // nil means GoRedis on Control
 	Book    *script.Book          // nil means the embedded scripts
 	Now     func() time.Time      // nil means time.Now
+	// Sleep waits or ends with the context; nil means to wait in truth. A simulator moves its
+	// clock instead.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // NewHouse checks its parts. It does no I/O.
@@ -55,8 +59,11 @@ func NewHouse(cfg HouseConfig) (*House, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Sleep == nil {
+		cfg.Sleep = sleep
+	}
 	return &House{home: cfg.Home, ids: cfg.IDs, book: cfg.Book, backend: cfg.Backend, control: cfg.Control,
-		now: cfg.Now, keys: allKeys()}, nil
+		now: cfg.Now, sleep: cfg.Sleep, keys: allKeys()}, nil
 }
 
 // askEvery is how often a fenced bucket's epoch is looked at, at most.

@@ -110,7 +110,7 @@ func Reconcile(ctx context.Context, h *House, l ReconcileLedger, id ID) (Report,
 			return r, err
 		}
 		// The settler posted and trimmed between the two readings.
-		if err := sleep(ctx, time.Duration(try+1)*10*time.Millisecond); err != nil {
+		if err := h.sleep(ctx, time.Duration(try+1)*10*time.Millisecond); err != nil {
 			return r, err
 		}
 	}

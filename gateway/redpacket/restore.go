@@ -54,7 +54,7 @@ func (c *Certifier) restoreOne(ctx context.Context, b int, set *script.Set, row 
 	k := &c.h.keys[b]
 	fields := sp.fields()
 	if row.State == ledger.Unpaid {
-		if err := c.sidelines(ctx, k, &sp, nil); err != nil {
+		if err := c.sidelines(ctx, k, set, &sp, nil); err != nil {
 			return nil, err
 		}
 		return nil, c.call(ctx, set, script.Restore, k.base(k.rp(sp.ID), k.fund), append([]string{sp.ID, "queue"}, fields...)...)
@@ -77,7 +77,7 @@ func (c *Certifier) restoreOne(ctx context.Context, b int, set *script.Set, row 
 			return nil, err
 		}
 	}
-	if err := c.sidelines(ctx, k, &sp, kn.given); err != nil {
+	if err := c.sidelines(ctx, k, set, &sp, kn.given); err != nil {
 		return nil, err
 	}
 	if err := c.rewin(ctx, k, set, &sp, &kn); err != nil {
@@ -174,15 +174,18 @@ func (c *Certifier) quarantine(b int, sp *spec, row *ledger.RedPacket, kn *known
 }
 
 // sidelines writes what stands beside the hash: the list and the prize table.
-func (c *Certifier) sidelines(ctx context.Context, k *keys, sp *spec, given map[string]int64) error {
+func (c *Certifier) sidelines(ctx context.Context, k *keys, set *script.Set, sp *spec, given map[string]int64) error {
 	if len(sp.List) > 0 {
 		if err := c.h.control.SAdd(ctx, k.list(sp.ID), sp.List).Err(); err != nil {
 			return scriptError(err)
 		}
 	}
-	if t := sp.table(given); t != nil {
-		if err := c.h.control.HSet(ctx, k.prize(sp.ID), t).Err(); err != nil {
-			return scriptError(err)
+	// Counters of prizes go through a script: written late, they would let prizes out twice.
+	t := sp.table(given)
+	for at := 0; at < len(t); at += 1000 {
+		args := append([]string{sp.ID, "quiet"}, t[at:min(at+1000, len(t))]...)
+		if err := c.call(ctx, set, script.Restore, k.base(k.prize(sp.ID)), args...); err != nil {
+			return err
 		}
 	}
 	return nil

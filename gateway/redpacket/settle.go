@@ -74,7 +74,7 @@ func NewSettler(cfg SettlerConfig) (*Settler, error) {
 		cfg.Log = slog.Default()
 	}
 	s := &Settler{SettlerConfig: cfg, h: cfg.House, ticks: map[ID]time.Time{}}
-	s.reader = streamReader{client: cfg.Blocking, block: cfg.Block, count: cfg.Batch}
+	s.reader = streamReader{sleep: s.h.sleep, client: cfg.Blocking, block: cfg.Block, count: cfg.Batch}
 	for b := range s.h.keys {
 		s.reader.stream[b] = s.h.keys[b].win
 	}
@@ -91,7 +91,7 @@ func (s *Settler) Run(ctx context.Context) error {
 				s.Hooks.Failed(err)
 			}
 			s.looked = time.Time{}
-			sleep(ctx, wait)
+			s.h.sleep(ctx, wait)
 			wait = min(2*wait, 2*time.Second)
 			continue
 		}
@@ -180,7 +180,7 @@ func (s *Settler) post(ctx context.Context, got *[Buckets][]redis.XMessage) erro
 		}
 	}
 	if len(batches) == 0 {
-		return sleep(ctx, 10*time.Millisecond)
+		return s.h.sleep(ctx, 10*time.Millisecond)
 	}
 	if err := s.Ledger.Settle(ctx, batches); err != nil {
 		frozen := ledger.FreezeErrors(err)
@@ -194,7 +194,7 @@ func (s *Settler) post(ctx context.Context, got *[Buckets][]redis.XMessage) erro
 		if len(frozen) == 0 && !errors.Is(err, ledger.ErrGap) && !errors.Is(err, ledger.ErrFenced) {
 			return fmt.Errorf("posting: %w", err)
 		}
-		return sleep(ctx, 20*time.Millisecond)
+		return s.h.sleep(ctx, 20*time.Millisecond)
 	}
 	for _, batch := range batches {
 		s.pos[batch.Bucket] = batch.To

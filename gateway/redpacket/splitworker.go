@@ -85,7 +85,7 @@ func NewSplitWorker(cfg SplitWorkerConfig) (*SplitWorker, error) {
 		cfg.Log = slog.Default()
 	}
 	w := &SplitWorker{SplitWorkerConfig: cfg, h: cfg.House, busy: map[ID]bool{}, waiters: map[ID][]chan struct{}{}}
-	w.reader = streamReader{client: cfg.Blocking, block: cfg.Block, count: 100}
+	w.reader = streamReader{sleep: w.h.sleep, client: cfg.Blocking, block: cfg.Block, count: 100}
 	for b := range w.h.keys {
 		w.reader.stream[b] = w.h.keys[b].fund
 		w.last[b] = "0-0"
@@ -118,7 +118,7 @@ func (w *SplitWorker) Run(ctx context.Context) error {
 		list, err := w.find(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.Log.Error("split: reading fund streams", "err", err)
-			sleep(ctx, 500*time.Millisecond)
+			w.h.sleep(ctx, 500*time.Millisecond)
 		}
 		for _, j := range list {
 			select {

@@ -33,6 +33,7 @@ func (e *event) redPacket() string {
 // streamReader reads one stream of each bucket from positions of its own.
 type streamReader struct {
 	client redis.UniversalClient
+	sleep  func(ctx context.Context, d time.Duration) error
 	stream [Buckets]string
 	block  time.Duration
 	count  int64
@@ -54,7 +55,7 @@ func (r *streamReader) read(ctx context.Context, from *[Buckets]string) (out [Bu
 		}
 	}
 	if len(args.Streams) == 0 {
-		return out, false, sleep(ctx, r.block)
+		return out, false, r.sleep(ctx, r.block)
 	}
 	for b := range from {
 		if from[b] != "" {
@@ -97,7 +98,7 @@ func (r *streamReader) readCluster(ctx context.Context, c *redis.ClusterClient, 
 		}
 	}
 	if !any && err == nil {
-		err = sleep(ctx, min(r.block, 10*time.Millisecond))
+		err = r.sleep(ctx, min(r.block, 10*time.Millisecond))
 	}
 	if any {
 		err = nil

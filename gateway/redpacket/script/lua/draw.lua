@@ -8,12 +8,16 @@ end
 if rp[13] ~= ARGV[3] then
   return 'parts|' .. rp[13]
 end
+-- A quarantined share may be this user's win: then nobody hears soldout or closed.
 -- What was answered once is answered again, whatever has happened since.
 local had = redis.call('HGET', KEYS[6], ARGV[2])
 if had then
   return 'already|' .. had .. '|' .. T(NOW) .. '|' .. WIN
 end
 if rp[1] == 'c' or rp[1] == 'e' or NOW >= tonumber(rp[7]) then
+  if rp[9] ~= '0' then
+    return 'frozen'
+  end
   return 'closed|' .. T(NOW)
 end
 if (rp[1] ~= 'o' and rp[1] ~= 'x') or NOW < tonumber(rp[6]) then
@@ -41,7 +45,6 @@ end
 local k = tonumber(rp[2])
 local n = tonumber(rp[3])
 if k >= n then
-  -- A quarantined share may be this user's win: nobody hears soldout then.
   if rp[9] ~= '0' then
     return 'frozen'
   end

@@ -22,6 +22,9 @@ if had[1] then
   return 'already|' .. had[1] .. '|' .. T(NOW) .. '|' .. WIN
 end
 if rp[1] == 'c' or rp[1] == 'e' or NOW >= tonumber(rp[7]) then
+  if rp[9] ~= '0' then
+    return 'frozen'
+  end
   return 'closed|' .. T(NOW)
 end
 if (rp[1] ~= 'o' and rp[1] ~= 'x') or NOW < tonumber(rp[6]) then
