@@ -112,6 +112,9 @@ func forwardedFor(ctx *fasthttp.RequestCtx, trusted func(net.IP) bool) net.IP {
 
 // refuse answers what fasthttp could not read as a request.
 func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {
+	var id [16]byte
+	g.ids.next(&id)
+	ctx.Response.Header.SetBytesV(requestIDHeader, id[:])
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
 	switch {

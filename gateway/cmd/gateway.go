@@ -129,6 +129,11 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	loader, err := p.newScriptLoader()
+	if err != nil {
+		return nil, err
+	}
+	f.admin.Ready("buckets", loader.Ready)
 	f.admin.Scripts(front.Scripts())
 	p.rooms.Admin(f.admin)
 	redpacketAdmin(f.admin, desk, p.ids)

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/record"
 	"sluice/gateway/redpacket/script"
+	"sluice/gateway/room"
 )
 
 // scriptLoader loads the scripts of a bucket that move no money (rooms, users)
@@ -24,12 +26,13 @@ type scriptLoader struct {
 	book  *script.Book
 }
 
-func newScriptLoader(rdb redis.UniversalClient, log *slog.Logger, texts ...func(epoch uint64) []string) (*scriptLoader, error) {
+// newScriptLoader knows all the scripts there are besides those of money.
+func (p *parts) newScriptLoader() (*scriptLoader, error) {
 	book, err := script.NewBook()
 	if err != nil {
 		return nil, err
 	}
-	return &scriptLoader{rdb: rdb, log: log, texts: texts, book: book}, nil
+	return &scriptLoader{rdb: p.control, log: p.log, texts: []func(uint64) []string{room.Scripts}, book: book}, nil
 }
 
 // Run looks every 100 ms until ctx ends.
@@ -67,6 +70,30 @@ func (l *scriptLoader) step(ctx context.Context) error {
 				if err := l.rdb.ScriptLoad(ctx, text).Err(); err != nil {
 					return fmt.Errorf("script load: %w", err)
 				}
+			}
+		}
+	}
+	return nil
+}
+
+// Ready is a readiness check: the certifier has opened the buckets, and all
+// scripts are loaded.
+func (l *scriptLoader) Ready(ctx context.Context) error {
+	epochs, err := l.epochs(ctx)
+	if err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	if len(epochs) == 0 {
+		return errors.New("the buckets have no epoch yet: is `sluice settle` running?")
+	}
+	for epoch := range epochs {
+		texts := []string{l.book.At(epoch).Text(script.Draw)}
+		for _, more := range l.texts {
+			texts = append(texts, more(epoch)...)
+		}
+		for _, text := range texts {
+			if there, err := l.exists(ctx, redis.NewScript(text).Hash()); err != nil || !there {
+				return errors.Join(fmt.Errorf("buckets of epoch %d wait for the certifier: is `sluice settle` running?", epoch), err)
 			}
 		}
 	}

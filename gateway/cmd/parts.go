@@ -19,6 +19,7 @@ import (
 	"sluice/cachesync/resp"
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
+	"sluice/gateway/ledger/postgres"
 	"sluice/gateway/ledger/sqlite"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
@@ -141,7 +142,7 @@ func openLedger(ctx context.Context, dsn string) (ledger.Store, error) {
 	if file, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
 		return sqlite.Open(ctx, sqlite.Options{Path: file})
 	}
-	return nil, fmt.Errorf("postgres pending %s", dsn)
+	return postgres.Open(ctx, postgres.Options{URL: dsn})
 }
 
 // lazyLedger is a gateway's view of the ledger: opened when it is first asked,

@@ -13,12 +13,12 @@ import (
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
 	"sluice/gateway/redpacket"
-	"sluice/gateway/room"
 )
 
 // Settle is `sluice settle`: everything that happens where the ledger is.
 func Settle() *cobra.Command {
 	var file, level, addr string
+	var alsoSync bool
 	cmd := &cobra.Command{
 		Use: "settle -c sluice.yaml", Short: "Pay, split and open red packets; post wins to the ledger; pay out; certify", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,11 +46,23 @@ func Settle() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p.log.Info("settle runs", "admin", server.Addr())
+			if alsoSync && len(p.cfg.Memcached.Servers) > 0 {
+				client, err := p.openMemcached(true)
+				if err != nil {
+					return err
+				}
+				syncer, err := p.newSyncer(client)
+				if err != nil {
+					return err
+				}
+				keeper.workers = append(keeper.workers, syncer.Run)
+			}
+			p.log.Info("settle runs", "admin", server.Addr(), "sync", alsoSync)
 			return serve(cmd.Context(), keeper.Run, server.Run)
 		},
 	}
 	roleFlags(cmd, &file, &level)
+	cmd.Flags().BoolVar(&alsoSync, "sync", true, "also keep the region's memcached equal to the home; false where `sluice sync` runs")
 	cmd.Flags().StringVar(&addr, "admin", "", "admin address, when another role on this machine has admin.listen")
 	return cmd
 }
@@ -92,7 +104,7 @@ func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	loader, err := newScriptLoader(p.control, p.log, room.Scripts)
+	loader, err := p.newScriptLoader()
 	if err != nil {
 		return nil, err
 	}

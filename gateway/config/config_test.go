@@ -54,3 +54,22 @@ func TestEmptyFileIsTheDefaults(t *testing.T) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 }
+
+func TestTheExampleLoads(t *testing.T) {
+	for _, name := range []string{"SLUICE_ADMIN_TOKEN", "SLUICE_SECRET", "SLUICE_TOKEN_SECRET"} {
+		t.Setenv(name, strings.Repeat("x", 40))
+	}
+	t.Setenv("SLUICE_LEDGER_DSN", "postgres://sluice@127.0.0.1/sluice")
+	c, err := Load("../../deploy/sluice.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []Role{RoleGateway, RoleSettle, RoleSync} {
+		if err := c.Need(role); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(c.Memcached.Servers) != 1 || c.Memcached.Servers[0] != "127.0.0.1:11211" {
+		t.Errorf("memcached.servers: %q", c.Memcached.Servers)
+	}
+}

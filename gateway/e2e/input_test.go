@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -99,18 +100,22 @@ func TestAnIdempotencyKeyIsOneRedPacket(t *testing.T) {
 
 func TestSlowAndSilentConnectionsAreCut(t *testing.T) {
 	h := startHouse(t)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	f := func(name, sent string) {
-		t.Helper()
-		conn, err := net.Dial("tcp", h.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		fmt.Fprint(conn, sent)
-		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-		if _, err := io.ReadAll(conn); err != nil {
-			t.Errorf("%s: not cut: %v", name, err)
-		}
+		wg.Go(func() {
+			conn, err := net.Dial("tcp", h.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, sent)
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if _, err := io.ReadAll(conn); err != nil {
+				t.Errorf("%s: not cut: %v", name, err)
+			}
+		})
 	}
 	f("half a header", "GET /v1/me/wins HTTP/1.1\r\nHost: x\r\nX-")
 	f("half a body", "POST /v1/redpackets HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")

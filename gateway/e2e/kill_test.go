@@ -18,11 +18,11 @@ type heard struct {
 	share, amount int64
 }
 
-// TestNoFenIsLostThroughKills draws a red packet of 10,000 shares by 20,000
+// TestNoFenIsLostThroughKills draws a red packet of 16,000 shares by 20,000
 // users over 64 clients, who repeat what got no answer, while gateway, settle,
 // memcached and Redis are killed again and again.
 func TestNoFenIsLostThroughKills(t *testing.T) {
-	const users, shares, amount, clients = 20_000, 10_000, 10_000_000, 64
+	const users, shares, amount, clients = 20_000, 16_000, 16_000_000, 64
 	h := startHouse(t)
 	funder := newClient(h.addr, h.token("sender", "fund"))
 	id := fund(t, funder, fmt.Sprintf(`{"amount":%d,"count":%d,"min":1,"max":200000}`, amount, shares))
@@ -82,8 +82,7 @@ func killAround(h *house, progress func() float64) func() int {
 		func() { h.memcached.Kill(); h.memcached.Start() },
 		func() { h.redis.Kill(); time.Sleep(50 * time.Millisecond); h.redis.Start() },
 	}
-	order := append(append([]func(){}, parts...), parts...)
-	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	order := append(append([]func(){}, parts...), parts...) // Redis dies at 40 and 80 %
 	count := make(chan int, 1)
 	go func() {
 		for i, kill := range order {

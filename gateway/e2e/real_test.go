@@ -45,14 +45,16 @@ func startHouse(t *testing.T) *house {
 	text := fmt.Sprintf(`
 region: {name: test, id: 1}
 listen: %s
-admin: {listen: %s, token: ${E2E_ADMIN}}
+admin: {listen: %s, token: "${E2E_ADMIN}"}
 data: %s
 scripts: %s
 secret: ${E2E_SECRET}
 tokens:
-  keys: [{id: k1, algorithm: HS256, secret: ${E2E_SECRET}}]
-memcached: {servers: [%s]}
-redis: {addrs: [%s]}
+  keys: [{id: k1, algorithm: HS256, secret: "${E2E_SECRET}"}]
+memcached:
+  servers: ["%s"]
+redis:
+  addrs: ["%s"]
 ledger: {dsn: "%s"}
 `, h.addr, h.gateAdmin, filepath.Join(dir, "data"), h.scripts, h.memcached.Addr, h.redis.Addr, dsn)
 	if err := os.WriteFile(h.file, []byte(text), 0o600); err != nil {

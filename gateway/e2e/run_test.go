@@ -39,10 +39,13 @@ func (r *tryOut) token(uid, scope string) string {
 
 func TestTheCurlLinesOfRunWorkWhenPasted(t *testing.T) {
 	r := startRun(t)
-	lines := regexp.MustCompile(`(?m)^ *(.*curl .*)$`).FindAllStringSubmatch(r.out.String(), -1)
-	if len(lines) != 3 {
-		t.Fatalf("%d curl lines in\n%s", len(lines), r.out.String())
-	}
+	var lines [][]string
+	eventually(t, 10*time.Second, func() error {
+		if lines = regexp.MustCompile(`(?m)^ *(curl .*)$`).FindAllStringSubmatch(r.out.String(), -1); len(lines) != 3 {
+			return fmt.Errorf("%d curl lines in\n%s", len(lines), r.out.String())
+		}
+		return nil
+	})
 	// One shell, as somebody pastes them one after the other.
 	var script strings.Builder
 	for _, line := range lines {
