@@ -25,7 +25,6 @@ type parser struct {
 	later    *CompileError
 	hasVerb  bool
 	quoteEnd int  // where \Q ends; 0 outside
-	hasBack  bool // has backreferences, recursion or lookaround
 	anyNL    bool // \R means Unicode's line ends
 }
 

@@ -2,7 +2,6 @@ package pcre
 
 import (
 	"bufio"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -16,8 +15,6 @@ func options(s string) Options {
 	return Options{Fold: has("i"), Multi: has("m"), DotAll: has("s"), Extended: has("x"), Anchored: has("a"),
 		UTF: has("u"), DupNames: has("D"), JS: has("J")}
 }
-
-func unhex(s string) string { b, _ := hex.DecodeString(s); return string(b) }
 
 // verdict is what a search says, in the form the golden file has.
 func verdict(opts, pattern, subject string) string {

@@ -61,24 +61,23 @@ const unlimited = -1
 
 // node is a part of the parsed pattern; which fields count depends on op.
 type node struct {
-	op      nodeOp
-	subs    []*node
-	set     *set
-	r       rune
-	n       int
-	groups  []int
-	name    string // of a reference, until names are resolved
-	min     int
-	max     int
-	mode    repeatMode
-	assert  assertKind
-	verb    verbKind
-	cond    condKind
-	behind  bool
-	negate  bool
-	fold    bool
-	at      int // offset in the pattern, for messages
-	hasElse bool
+	op     nodeOp
+	subs   []*node
+	set    *set
+	r      rune
+	n      int
+	groups []int
+	name   string // of a reference, until names are resolved
+	min    int
+	max    int
+	mode   repeatMode
+	assert assertKind
+	verb   verbKind
+	cond   condKind
+	behind bool
+	negate bool
+	fold   bool
+	at     int // offset in the pattern, for messages
 }
 
 type condKind uint8
