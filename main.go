@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"sluice/bench"
 	"sluice/gateway/cmd"
 )
 
@@ -16,7 +17,8 @@ func main() {
 	defer stop()
 	os.Exit(cmd.Execute(ctx, os.Args[1:],
 		cmd.Run(), cmd.Gateway(), cmd.Settle(), cmd.Sync(),
-		cmd.Redpacket(), cmd.Script(),
+		cmd.Redpacket(), cmd.Script(), cmd.Region(),
 		cmd.Token(), cmd.Config(),
+		bench.Command(), bench.PlanCommand(),
 	))
 }
