@@ -131,7 +131,8 @@ type Outbox interface {
 	// Repeats are nothing.
 	Done(ctx context.Context, done []Outcome) error
 	// Fail gives a claimed pay-out back, to be tried again at due. Without
-	// effect when it was done or claimed by another meanwhile.
+	// effect when it was done or claimed by another meanwhile. p.Tries is what
+	// is kept as its tries: one less than claimed when it was not really tried.
 	Fail(ctx context.Context, p Payout, cause string, due time.Time) error
 	// Dead makes a claimed pay-out a dead letter, which a sweep may retry from
 	// sweepAt on.

@@ -18,6 +18,11 @@ func outbox(h *house) {
 	h.eq(say(p.State, p.Amount, p.UID, p.Tries), "queued 100 u1 0")
 	got := h.claim(2)
 	h.eq(say(got[0].Key, got[1].Key, got[0].Kind, got[0].Tries, got[0].Claims, got[0].UID, got[0].N), "a.w0 a.w1 wallet 1 1 u0 1")
+	untried := got[0]
+	untried.Tries--
+	h.must(h.l.Fail(h.ctx, untried, "breaker", h.clock()))
+	h.eq(h.claim(1)[0].Tries, 1)
+	got[0].Claims++
 	h.must(h.l.Fail(h.ctx, got[0], "timeout", h.clock().Add(10*time.Second)))
 	h.must(h.l.Dead(h.ctx, got[1], "no such wallet", h.clock().Add(time.Hour)))
 	h.eq(len(h.claim(10)), 1) // w2

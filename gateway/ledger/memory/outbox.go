@@ -117,7 +117,7 @@ func (s *Store) end(op string, p ledger.Payout, state ledger.PayState, cause str
 			return &ledger.Error{Op: op + " " + p.Key, Err: ledger.ErrNotFound}
 		}
 		if m.state == ledger.Claimed && m.claims == p.Claims {
-			m.state, m.err, m.due = state, cause, posting.Time(posting.Ms(due))
+			m.state, m.err, m.due, m.tries = state, cause, posting.Time(posting.Ms(due)), p.Tries
 		}
 		return nil
 	})

@@ -276,8 +276,8 @@ func (s *Store) end(ctx context.Context, op string, p ledger.Payout, state ledge
 		if !found {
 			return &ledger.Error{Op: op + " " + p.Key, Err: ledger.ErrNotFound}
 		}
-		_, err = tx.Exec(ctx, `UPDATE payout SET state = $3, error = $4, due = $5 WHERE k = $1 AND entry = $2 AND state = 1 AND claims = $6`,
-			refs[0].K, int64(refs[0].Entry), int64(state), cause, posting.Ms(due), p.Claims)
+		_, err = tx.Exec(ctx, `UPDATE payout SET state = $3, error = $4, due = $5, tries = $7 WHERE k = $1 AND entry = $2 AND state = 1 AND claims = $6`,
+			refs[0].K, int64(refs[0].Entry), int64(state), cause, posting.Ms(due), p.Claims, p.Tries)
 		return err
 	})
 }
