@@ -22,7 +22,7 @@ var bgCtx = context.Background()
 // Script is a file that is an entry point, and the phase it runs in.
 type Script struct {
 	Path  string
-	Phase string // "init", "init_worker", "rewrite", "access", "content", "header_filter", "body_filter", "log"
+	Phase string // "init", "init_worker", "rewrite", "access", "content", "header_filter", "body_filter", "log"; "use" is only compiled
 }
 
 // LoadError says why a bundle cannot go live.
@@ -114,6 +114,9 @@ func (b *Bundle) start(entry []Script) error {
 		return err
 	}
 	for _, e := range entry {
+		if e.Phase == "use" {
+			continue
+		}
 		if err := b.checkRequires(v, e.Path); err != nil {
 			return err
 		}
@@ -128,6 +131,11 @@ func (b *Bundle) start(entry []Script) error {
 	}
 	c := &b.rt.cfg
 	b.pool = &pool{make: b.newVM, min: c.MinVMs, max: c.MaxVMs, wait: c.VMWait, idle: c.VMIdle, now: c.Clock, count: &b.rt.counters}
+	if len(b.workers) == 0 || c.SharedGlobals {
+		b.pool.all = 1
+		b.rt.created.Add(1)
+		b.pool.put(v, c.Clock())
+	}
 	return b.pool.warm()
 }
 

@@ -130,6 +130,13 @@ type Config struct {
 	// luaL_loadbuffer takes it; zero value means "@" and the path.
 	ChunkName func(path string) string
 
+	// Chunked true sends answers whose script set no Content-Length in chunks,
+	// as nginx does; zero value means their length is told.
+	Chunked bool
+
+	// StreamHTTP10 is lua_http10_buffering off.
+	StreamHTTP10 bool
+
 	// ServerHeader is the Server header of answers; zero value leaves it to
 	// fasthttp.
 	ServerHeader string

@@ -39,6 +39,10 @@ func (l *location) directive(d *directive) error {
 		l.loc.DefaultType = a[0]
 	case "lua_need_request_body":
 		l.loc.NeedBody = a[0] == "on"
+	case "lua_use_default_type":
+		l.loc.NoDefaultType = a[0] == "off"
+	case "if_modified_since":
+		l.loc.ModifiedBefore = a[0] == "before"
 	case "satisfy":
 		l.loc.SatisfyAny = a[0] == "any"
 	case "allow", "deny":
@@ -67,15 +71,24 @@ func (l *location) directive(d *directive) error {
 		l.more(d)
 	case "charset":
 		cs := a[0]
+		types := []string{"text/"}
+		if d := l.srv.c.find("charset_types"); d != nil {
+			types = append(types, d.args...)
+		}
 		l.loc.HeaderFilter = append(append([]ngx.Step(nil), l.loc.HeaderFilter...), ngx.Step{Go: func(r *ngx.Request) int {
-			if ct, ok := r.RespHeader("content-type"); ok && strings.HasPrefix(ct, "text/") && !strings.Contains(ct, "charset") {
-				r.SetRespHeader("Content-Type", ct+"; charset="+cs, false)
+			if ct, ok := r.RespHeader("content-type"); ok && !strings.Contains(ct, "charset") {
+				for _, x := range types {
+					if strings.HasPrefix(ct, x) {
+						r.SetRespHeader("Content-Type", ct+"; charset="+cs, false)
+						break
+					}
+				}
 			}
 			return ngx.OK
 		}})
 	case "try_files":
 		l.tryFiles(a)
-	case "root", "alias", "index", "lua_use_default_type", "etag", "if_modified_since", "chunked_transfer_encoding":
+	case "root", "alias", "index", "etag", "chunked_transfer_encoding":
 		l.d[d.name] = d
 	default:
 		if strings.HasPrefix(d.name, "echo") {

@@ -310,7 +310,7 @@ func (c *config) server(d *directive, base *location) error {
 	if len(srv.first) == 0 {
 		srv.first = base.srv.first
 	}
-	srv.first = append(srv.inh.loc.Set, srv.first...)
+	srv.first = append(srv.first, srv.inh.loc.Set...)
 	srv.inh.loc.Set = nil
 	for _, x := range d.block {
 		if x.name == "location" {
@@ -491,9 +491,7 @@ func (srv *server) ErrorPage(r *ngx.Request, status int) bool {
 				if code != status {
 					continue
 				}
-				if e.over == 0 {
-					r.SetStatus(0)
-				} else if e.over > 0 {
+				if e.over > 0 {
 					r.SetStatus(e.over)
 				}
 				r.KeepStatus(e.over != 0)

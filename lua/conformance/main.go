@@ -337,6 +337,12 @@ func versionNumber(s string) int {
 // declared names what a block needs that we say we have not.
 func declared(b *Block) string {
 	c := b.text("config") + b.text("http_config") + b.text("user_files")
+	logs := string(b.Sections["error_log"]) + string(b.Sections["grep_error_log_out"])
+	for _, w := range []string{"lua caching unused lua thread", "lua release ngx.ctx", "lua http cleanup reuse", "queue connect operation", "busy bufs", "worker cycle"} {
+		if strings.Contains(logs, w) {
+			return "needs nginx's own debug messages, which we declare not to have"
+		}
+	}
 	for _, d := range []struct{ word, why string }{
 		{`require "ffi"`, "ffi"}, {`require("ffi")`, "ffi"}, {"require 'ffi'", "ffi"}, {"string.dump", "string.dump"},
 		{"jit.v\"", "jit"}, {"ngx.req.socket", "ngx.req.socket"}, {"balancer_by_lua", "balancer_by_lua"}, {"ssl_certificate_by_lua", "ssl_*_by_lua"},

@@ -40,7 +40,7 @@ func (t *sluiceTarget) start(s *site) error {
 		ServerName: "localhost", Root: s.dir + "/html", Prefix: s.dir + "/", LuaPath: c.luaPath, LuaCPath: c.luaCPath,
 		MaxPendingTimers: c.maxPending, MaxRunningTimers: c.maxRunning, Sockets: c.sockets(),
 		RegexMatchLimit: c.matchLimit, Getenv: c.getenv, ChunkName: c.chunkName,
-		Files: os.ReadFile, ServerHeader: "nginx", KeepUnderscores: c.keepUnderscores,
+		Files: os.ReadFile, ServerHeader: "nginx", Chunked: true, StreamHTTP10: !c.flag("lua_http10_buffering", true), KeepUnderscores: c.keepUnderscores,
 	})
 	t.b, err = t.rt.Load(c.files, c.entries)
 	if err != nil {
@@ -95,7 +95,7 @@ func (t *sluiceTarget) log() string {
 	return t.lines.String()
 }
 
-var levelNames = [...]string{"stderr", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
+var levelNames = [...]string{"", "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"}
 
 // write is a line of nginx's error log.
 func (t *sluiceTarget) write(r *ngx.Request, level int, msg string) {

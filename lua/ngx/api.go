@@ -32,7 +32,7 @@ var constants = map[string]int{
 	"HTTP_FORBIDDEN": 403, "HTTP_NOT_FOUND": 404, "HTTP_NOT_ALLOWED": 405, "HTTP_NOT_ACCEPTABLE": 406,
 	"HTTP_REQUEST_TIMEOUT": 408, "HTTP_CONFLICT": 409, "HTTP_GONE": 410, "HTTP_UPGRADE_REQUIRED": 426,
 	"HTTP_TOO_MANY_REQUESTS": 429, "HTTP_CLOSE": 444, "HTTP_ILLEGAL": 451, "HTTP_INTERNAL_SERVER_ERROR": 500,
-	"HTTP_METHOD_NOT_IMPLEMENTED": 501, "HTTP_BAD_GATEWAY": 502, "HTTP_SERVICE_UNAVAILABLE": 503,
+	"HTTP_METHOD_NOT_IMPLEMENTED": 501, "HTTP_NOT_IMPLEMENTED": 501, "HTTP_BAD_GATEWAY": 502, "HTTP_SERVICE_UNAVAILABLE": 503,
 	"HTTP_GATEWAY_TIMEOUT": 504, "HTTP_VERSION_NOT_SUPPORTED": 505, "HTTP_INSUFFICIENT_STORAGE": 507,
 
 	"STDERR": 0, "EMERG": 1, "ALERT": 2, "CRIT": 3, "ERR": 4, "WARN": 5, "NOTICE": 6, "INFO": 7, "DEBUG": 8,
@@ -71,7 +71,7 @@ func NewAPI() *API {
 		req: funcs(map[string]vm.GoFunc{
 			"get_method": reqGetMethod, "set_method": reqSetMethod, "start_time": reqStartTime, "http_version": reqHTTPVersion,
 			"raw_header": reqRawHeader, "get_headers": reqGetHeaders, "set_header": reqSetHeader, "clear_header": reqClearHeader,
-			"get_uri_args": reqGetURIArgs, "get_query_args": reqGetURIArgs, "set_uri_args": reqSetURIArgs, "set_uri": reqSetURI,
+			"get_uri_args": reqGetURIArgs, "set_uri_args": reqSetURIArgs, "set_uri": reqSetURI,
 			"get_post_args": reqGetPostArgs, "is_internal": reqIsInternal,
 			"read_body": bodyReadBody, "discard_body": bodyDiscard, "get_body_data": bodyData, "get_body_file": bodyFile,
 			"set_body_data": bodySetData, "set_body_file": bodySetFile, "init_body": bodyInit, "append_body": bodyAppend,
@@ -131,7 +131,12 @@ func Open(s *vm.State, h *Host, api *API) (*VM, *vm.Table) {
 		n.SetStr(k, vm.Int(c))
 	}
 	n.SetStr("null", Null)
-	n.SetStr("req", fill(vm.NewTable(0, 32), api.req).Value())
+	// The old name of get_uri_args is still there, though pairs does not show it.
+	req, old, oldMeta := fill(vm.NewTable(0, 32), api.req), vm.NewTable(0, 1), vm.NewTable(0, 1)
+	old.SetStr("get_query_args", req.GetStr("get_uri_args"))
+	oldMeta.SetStr("__index", old.Value())
+	req.SetMetatable(oldMeta)
+	n.SetStr("req", req.Value())
 	n.SetStr("resp", fill(vm.NewTable(0, 4), api.resp).Value())
 	n.SetStr("location", fill(vm.NewTable(0, 2), api.location).Value())
 	n.SetStr("timer", fill(vm.NewTable(0, 4), api.timer).Value())
@@ -144,6 +149,7 @@ func Open(s *vm.State, h *Host, api *API) (*VM, *vm.Table) {
 	n.SetMetatable(fill(vm.NewTable(0, 2), api.meta))
 	g := s.Globals()
 	g.SetStr("ngx", n.Value())
+	s.Loaded().SetStr("ngx", n.Value())
 	g.SetStr("print", api.print)
 	v.openCoroutines()
 	return v, n

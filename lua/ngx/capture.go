@@ -122,7 +122,7 @@ func (r *Request) newSub(t *vm.Thread, index int, uri string, opt vm.Value) *Req
 	}
 	sub := &Request{vm: r.vm, run: r.run, main: r.main, parent: r, ctx: r.ctx, server: r.server,
 		uri: uri, argsKnown: true, internal: true, clen: -1, start: r.start, method: "GET",
-		firstDone: true, subDepth: r.subDepth + 1, hostVar: r.hostVar}
+		subDepth: r.subDepth + 1, hostVar: r.hostVar}
 	if sub.subDepth > maxSubDepth {
 		t.Errorf("failed to issue subrequest: -1")
 	}

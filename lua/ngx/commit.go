@@ -1,6 +1,7 @@
 package ngx
 
 import (
+	"bytes"
 	"net"
 	"strconv"
 	"strings"
@@ -13,21 +14,24 @@ func dropConn(c net.Conn) {}
 
 // commit writes the answer into the fasthttp response.
 func (r *Request) commit() {
-	if r.stream != nil && (r.stream.started && r.headerSent && r.buf == nil && r.sent > 0 || r.stream.closed) {
+	if st := r.stream; st != nil && st.closed {
 		return
 	}
-	if r.stream != nil && r.stream.started && r.sent > 0 {
-		// the tail of a streamed body
-		r.push(nil, true)
+	if st := r.stream; st != nil && st.started {
+		r.push(nil, true) // the tail of a streamed body
 		return
 	}
+	r.commitAll()
+}
+
+// commitAll writes header and body.
+func (r *Request) commitAll() {
 	ctx := r.ctx
 	if r.drop {
 		ctx.HijackSetNoResponse(true)
 		ctx.Hijack(dropConn)
 		return
 	}
-	r.conditional()
 	resp := &ctx.Response
 	h := &resp.Header
 	h.DisableNormalizing()
@@ -51,7 +55,14 @@ func (r *Request) commit() {
 	if r.connClose {
 		resp.SetConnectionClose()
 	}
-	resp.SetBody(r.buf)
+	switch {
+	case r.clen >= 0 && r.clen < int64(len(r.buf)):
+		resp.SetBody(r.buf[:r.clen]) // what was announced
+	case r.vm.host.Chunked && r.clen < 0 && !r.errPageBody && r.method != "HEAD" && !r.ctxIs10():
+		resp.SetBodyStream(bytes.NewReader(append([]byte(nil), r.buf...)), -1)
+	default:
+		resp.SetBody(r.buf)
+	}
 	if r.method == "HEAD" {
 		resp.SkipBody = true
 		if r.clen >= 0 {
@@ -81,35 +92,66 @@ func cleanValue(s string) string {
 	return b.String()
 }
 
-// conditional answers 304 or 412 where Last-Modified says so, as nginx's
-// not-modified filter does.
-func (r *Request) conditional() {
-	if r.status != 200 || r.lastMod == "" || r.isSub() {
-		return
+// conditional answers 304 or 412 where the request's conditions say so, as
+// nginx's not-modified filter does. It reports false when the answer was
+// replaced by an error page.
+func (r *Request) conditional() bool {
+	if r.status != 200 || r.isSub() || r.ctx == nil {
+		return true
 	}
-	lm, ok := parseHTTPTime(r.lastMod)
-	if !ok {
-		return
+	lm, hasLM := int64(0), false
+	if r.lastMod != "" {
+		lm, hasLM = parseHTTPTime(r.lastMod)
 	}
-	if ius, ok := r.Header("if-unmodified-since"); ok {
+	etag, hasTag := "", false
+	for i := range r.out {
+		if len(r.out[i].name) == 4 && strings.EqualFold(r.out[i].name, "etag") {
+			etag, hasTag = r.out[i].value, true
+		}
+	}
+	if !hasLM && !hasTag {
+		return true
+	}
+	if ius, ok := r.Header("if-unmodified-since"); ok && hasLM {
 		if at, ok := parseHTTPTime(ius); ok && lm > at {
-			r.status = 412
 			r.dropHeader("last-modified")
-			r.ctype, r.ctypeSet = "", true
-			ct, body := r.vm.host.ErrorPage(412)
-			r.ctype, r.buf = ct, append(r.buf[:0], body...)
-			return
+			r.replaceBy(412)
+			return false
 		}
 	}
-	if ims, ok := r.Header("if-modified-since"); ok {
-		if at, ok := parseHTTPTime(ims); ok && lm == at {
-			r.status = 304
-			r.buf = r.buf[:0]
-			r.ctype, r.ctypeSet = "", true
-			r.dropHeader("content-length")
-			r.clen = -1
+	ims, hasIMS := r.Header("if-modified-since")
+	inm, hasINM := r.Header("if-none-match")
+	if !hasIMS && !hasINM {
+		return true
+	}
+	if hasIMS {
+		at, ok := parseHTTPTime(ims)
+		if !hasLM || !ok || !(lm == at || r.loc != nil && r.loc.ModifiedBefore && lm <= at) {
+			return true
 		}
 	}
+	if hasINM && !etagIn(etag, hasTag, inm) {
+		return true
+	}
+	r.status = 304
+	r.ctype, r.ctypeSet = "", true
+	r.SetRespHeader("Content-Length", "", false)
+	return true
+}
+
+func etagIn(etag string, has bool, list string) bool {
+	if list == "*" {
+		return true
+	}
+	if !has {
+		return false
+	}
+	for x := range strings.SplitSeq(list, ",") {
+		if strings.TrimPrefix(strings.TrimSpace(x), "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+	}
+	return false
 }
 
 func methodName(b []byte) string {

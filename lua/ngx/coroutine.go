@@ -50,6 +50,9 @@ func (v *VM) openCoroutines() {
 				case l == vmOf(t).cur:
 					t.PushString("normal")
 					return 1
+				case th.Status() == "normal":
+					t.PushString("normal")
+					return 1
 				default:
 					t.PushString("running")
 					return 1
@@ -74,4 +77,10 @@ func (v *VM) openCoroutines() {
 		t.PushNil()
 		return 1
 	}))
+	// OpenResty keeps the originals beside its own under these names.
+	co.SetStr("isyieldable", vm.Nil)
+	for _, k := range []string{"create", "yield", "resume", "status", "wrap"} {
+		co.SetStr("_"+k, co.GetStr(k))
+		co.SetStr("__"+k, co.GetStr(k))
+	}
 }

@@ -140,6 +140,7 @@ func (r *Request) Jump(uri, args string) {
 	r.loc, r.internal = nil, true
 	r.ctxTable = nil
 	r.uriChanged = false
+	r.firstDone = false
 	r.lastNamed = ""
 }
 
@@ -170,8 +171,10 @@ func (r *Request) phases() int {
 	if rc := r.steps(r.loc.Set, PhaseRewrite); rc != Declined {
 		return rc
 	}
-	if rc := r.steps(r.loc.Rewrite, PhaseRewrite); rc != Declined {
-		return rc
+	if !r.uriChanged {
+		if rc := r.steps(r.loc.Rewrite, PhaseRewrite); rc != Declined {
+			return rc
+		}
 	}
 	loc := r.loc
 	if r.uriChanged {
@@ -228,7 +231,7 @@ func (r *Request) steps(ss []Step, p Phase) int {
 		case rc == Again: // the rest of these steps is not wanted
 			return Declined
 		case rc == Declined || rc == OK:
-			if r.headerSent {
+			if r.headerSent || r.held {
 				return OK
 			}
 			if rc == OK && ss[i].Go != nil {
@@ -320,6 +323,7 @@ func (r *Request) outcome(err error) int {
 		case sigJump:
 			r.uriChanged = false
 			r.loc = nil
+			r.ctxTable = nil
 			return rcJump
 		}
 		return r.exitCode(s.code)
@@ -388,6 +392,12 @@ func (r *Request) exitCode(code int) int {
 	if !r.headerSent && r.status == 0 && code >= 200 {
 		r.status = code
 	}
+	if r.held && r.status != 0 && code != Error && code != 408 && code != 499 && code != 444 {
+		r.unhold()
+		if code >= 200 {
+			return rcSent
+		}
+	}
 	if code == OK && r.phase == PhaseContent || code >= 200 && code < 300 && code != 204 {
 		r.sendHeader(nil)
 		return rcSent
@@ -412,6 +422,7 @@ func (r *Request) finalize(rc int) (again bool) {
 		}
 		r.connClose = true
 	case rc == OK, rc == Declined, rc == rcSent, rc >= 200 && rc < 300 && rc != 201 && rc != 204:
+		r.unhold()
 		if r.sendHeader(nil) {
 			r.lastBuf(nil)
 		}
@@ -442,7 +453,8 @@ func (r *Request) special(code int) (again bool) {
 	}
 	r.status = code
 	r.clen = -1
-	r.dropHeader("content-length")
+	r.held = false
+	r.errPageBody = true
 	r.buf = r.buf[:0]
 	r.ctype, r.ctypeSet = "", true
 	body := ""
@@ -503,7 +515,8 @@ func (r *Request) filterError(err error, prefix string) (exited bool) {
 // the engine.
 func (r *Request) callIn(t *vm.Thread, fn vm.Value) error {
 	if t != nil {
-		_, err := t.CallRaw(fn)
+		th := r.vm.State.NewThread(fn) // a stack of its own, as in OpenResty
+		_, _, err := th.Resume()
 		return err
 	}
 	return r.call(fn)
@@ -522,7 +535,7 @@ func (r *Request) SwitchLocation(l *Location) { r.loc = l }
 
 // ChangeURI is what a rewrite directive does: after the rewrite phase a
 // location is looked for again.
-func (r *Request) ChangeURI(uri string) { r.uri, r.uriChanged = uri, true }
+func (r *Request) ChangeURI(uri string) { r.uri, r.uriChanged, r.internal = uri, true, true }
 
 // KeepStatus true makes the status that is set now the answer's, whatever the
 // location that an error page leads to says.
@@ -531,7 +544,6 @@ func (r *Request) KeepStatus(keep bool) {
 	if keep {
 		r.errStatus = r.status
 	}
-	r.status = 0
 }
 
 // Script runs a chunk as a step of phase p does.

@@ -135,7 +135,10 @@ const phasesHeader = phasesReq&^PhaseSet | PhaseSet
 
 func headerIndex(t *vm.Thread) int {
 	r := reqHere(t)
-	key := dashes(keyText(t, 2))
+	key := keyText(t, 2)
+	if !r.vm.host.Underscores {
+		key = dashes(key)
+	}
 	if s, ok := r.RespHeader(key); ok && !r.multi(key) {
 		t.PushString(s)
 		return 1
@@ -200,6 +203,7 @@ func setResp(t *vm.Thread, r *Request, key string, v vm.Value, add bool) {
 	if !r.vm.host.Underscores {
 		key = dashes(key)
 	}
+	key = escapeHeaderName(key)
 	tb := v.AsTable()
 	switch {
 	case v.IsNil():

@@ -59,6 +59,8 @@ type Host struct {
 	MaxTimers     int  // pending ones in all
 	MaxRunning    int  // running ones in all
 	Debug         bool // debug lines go to Log too
+	Chunked       bool // answers of unknown length are chunked, as nginx sends them
+	StreamHTTP10  bool // lua_http10_buffering off
 
 	timers timerCount
 	warned sync.Map // global writes warned about: file:line and name
@@ -110,8 +112,11 @@ type Location struct {
 	DefaultType  string // zero value means the host's
 	NeedBody     bool
 	SatisfyAny   bool
-	Budget       Budget
-	Data         any // for whoever made the location
+
+	ModifiedBefore bool // if_modified_since before
+	NoDefaultType  bool // lua_use_default_type off
+	Budget         Budget
+	Data           any // for whoever made the location
 }
 
 // Server finds locations: for internal jumps and sub-requests, and for

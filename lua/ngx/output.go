@@ -22,6 +22,9 @@ func (r *Request) sendHeader(t *vm.Thread) bool {
 	if r.status == 0 {
 		r.status = 200
 	}
+	if !r.errPage && !r.conditional() {
+		return false
+	}
 	if r.loc != nil && len(r.loc.HeaderFilter) > 0 && !r.runHeaderFilters(t) {
 		return false
 	}
@@ -57,11 +60,9 @@ func (r *Request) runHeaderFilters(t *vm.Thread) bool {
 			case sig.code == Error:
 				r.headerSent, r.filterDead, r.drop = true, true, true
 				return false
-			case sig.code >= 300:
+			case sig.code != OK:
 				r.replaceBy(sig.code)
 				return false
-			case sig.code >= 200:
-				r.status = sig.code
 			}
 		}
 	}
@@ -71,8 +72,12 @@ func (r *Request) runHeaderFilters(t *vm.Thread) bool {
 // replaceBy turns an answer whose header filter refused it into an error page.
 func (r *Request) replaceBy(code int) {
 	r.status, r.headerSent = code, true
-	ct, body := r.vm.host.ErrorPage(code)
+	ct, body := "", ""
+	if code >= 300 && code != 444 {
+		ct, body = r.vm.host.ErrorPage(code)
+	}
 	r.ctype, r.ctypeSet, r.clen = ct, true, -1
+	r.errPageBody = true
 	r.buf = append(r.buf[:0], body...)
 	r.filterDead = true
 }
@@ -86,6 +91,9 @@ func (r *Request) defaultType() {
 
 // DefaultType is the Content-Type of answers that set none.
 func (r *Request) DefaultType() string {
+	if r.loc != nil && r.loc.NoDefaultType {
+		return ""
+	}
 	if r.loc != nil && r.loc.DefaultType != "" {
 		return r.loc.DefaultType
 	}
@@ -207,16 +215,18 @@ func echo(t *vm.Thread, newline bool) int {
 		return pushFail(t, "seen eof")
 	}
 	// The plain case writes straight into the body.
-	if r.loc == nil || len(r.loc.BodyFilter) == 0 {
-		if !r.sendHeader(t) {
+	hold := r.holds()
+	if hold || r.loc == nil || len(r.loc.BodyFilter) == 0 {
+		n := len(r.buf)
+		buf := appendArgs(t, r.buf, 1)
+		if !hold && !r.sendHeader(t) {
 			return pushFail(t, "nginx output filter error")
 		}
 		if r.headerOnly {
 			t.Push(vmOne)
 			return 1
 		}
-		n := len(r.buf)
-		r.buf = appendArgs(t, r.buf, 1)
+		r.buf = buf
 		if newline {
 			r.buf = append(r.buf, '\n')
 		}
@@ -404,14 +414,10 @@ func apiFlush(t *vm.Thread) int {
 	if r.eof {
 		return pushFail(t, "seen eof")
 	}
-	if !r.headerSent {
-		if r.ctxIs10() {
-			r.vm.host.debug(r, "lua http 1.0 buffering makes ngx.flush() a no-op")
-			return pushFail(t, "buffering")
-		}
+	if !r.headerSent && !r.held {
 		return pushFail(t, "nothing to flush")
 	}
-	if r.ctxIs10() {
+	if r.held {
 		r.vm.host.debug(r, "lua http 1.0 buffering makes ngx.flush() a no-op")
 		return pushFail(t, "buffering")
 	}
@@ -421,6 +427,34 @@ func apiFlush(t *vm.Thread) int {
 	}
 	t.Push(vmOne)
 	return 1
+}
+
+// holds reports whether output is held back until the end: an HTTP/1.0 client
+// cannot read chunks, so it gets the length first.
+func (r *Request) holds() bool {
+	if r.held {
+		return true
+	}
+	if r.headerSent || r.isSub() || !r.ctxIs10() || r.vm.host.StreamHTTP10 {
+		return false
+	}
+	r.held = true
+	r.vm.host.debug(r, "lua buffering output bufs for the HTTP 1.0 request")
+	return true
+}
+
+// unhold sends what was held back.
+func (r *Request) unhold() {
+	if !r.held {
+		return
+	}
+	r.held = false
+	body := string(r.buf)
+	r.buf = r.buf[:0]
+	r.clen = int64(len(body))
+	if r.sendHeader(nil) && body != "" {
+		r.emit(nil, body)
+	}
 }
 
 func (r *Request) ctxIs10() bool {

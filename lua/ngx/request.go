@@ -66,28 +66,30 @@ type Request struct {
 	requestTime time.Time
 	id          string
 
-	status     int
-	out        []header
-	ctype      string
-	ctypeSet   bool
-	clen       int64 // -1: not set
-	headerSent bool
-	headerOnly bool
-	eof        bool
-	drop       bool // close the connection without an answer
-	discard    bool // output goes nowhere
-	buf        []byte
-	sent       int // bytes of body that already left
-	stream     *stream
-	next       *stream // becomes stream when the request begins
-	filtering  bool
-	lastMod    string
-	inFilter   filterArg
-	filterDead bool
-	errPage    bool
-	errStatus  int // of an error page's answer; 0 leaves it
-	reason     string
-	connClose  bool
+	status      int
+	out         []header
+	ctype       string
+	ctypeSet    bool
+	clen        int64 // -1: not set
+	headerSent  bool
+	headerOnly  bool
+	eof         bool
+	drop        bool // close the connection without an answer
+	discard     bool // output goes nowhere
+	buf         []byte
+	sent        int // bytes of body that already left
+	stream      *stream
+	next        *stream // becomes stream when the request begins
+	filtering   bool
+	lastMod     string
+	inFilter    filterArg
+	filterDead  bool
+	errPage     bool
+	errPageBody bool
+	held        bool // output waits for the end of the script
+	errStatus   int  // of an error page's answer; 0 leaves it
+	reason      string
+	connClose   bool
 
 	ctxTable    *vm.Table
 	vars        map[string]string

@@ -15,6 +15,7 @@ import (
 type stream struct {
 	ready   chan struct{} // closed when the header is final
 	started bool
+	size    int64 // of the body; -1 when nobody knows
 	pr      *io.PipeReader
 	pw      *io.PipeWriter
 	dead    bool // nothing more can be sent
@@ -48,13 +49,18 @@ func (v *VM) ServeStream(s *Start, done func()) {
 		done()
 	}()
 	<-st.ready
-	own.Response.CopyTo(&real.Response)
+	if !st.started {
+		own.Response.CopyTo(&real.Response)
+	} else {
+		own.Response.Header.CopyTo(&real.Response.Header)
+		real.Response.SkipBody = own.Response.SkipBody
+	}
 	if own.Hijacked() {
 		real.HijackSetNoResponse(true)
 		real.Hijack(dropConn)
 	}
 	if st.started {
-		real.Response.SetBodyStream(st.pr, own.Response.Header.ContentLength())
+		real.Response.SetBodyStream(st.pr, int(st.size))
 	}
 }
 
@@ -68,20 +74,18 @@ func (r *Request) push(t *vm.Thread, last bool) {
 		if r.ctxIs10() && !last {
 			return
 		}
-		st.started = true
-		st.pr, st.pw = io.Pipe()
-		body := r.buf
-		r.buf = nil
-		r.commit()
-		if last && !r.headerOnly {
-			// complete already: no need for chunks
-			r.ctx.Response.SetBody(body)
-			st.started = false
-			st.dead = true
-			st.closed = true
+		if last { // complete already: no need for a stream
+			r.commitAll()
+			st.dead, st.closed = true, true
 			close(st.ready)
 			return
 		}
+		st.started = true
+		st.pr, st.pw = io.Pipe()
+		st.size = r.clen
+		body := r.buf
+		r.buf = nil
+		r.commitAll()
 		r.buf = body
 		close(st.ready)
 	}

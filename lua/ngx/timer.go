@@ -84,7 +84,7 @@ func (v *VM) timer(fn vm.Value, args []vm.Value, d time.Duration, every bool, rn
 			h.timers.pending.Add(-1)
 		}
 		if int(h.timers.running.Load()) >= h.MaxRunning {
-			h.log(&v.idle, LevelAlert, itoa(h.MaxRunning)+" lua_max_running_timers are not enough")
+			h.log(nil, LevelAlert, "lua failed to run timer with function defined at "+v.definedAt(fn)+": "+itoa(h.MaxRunning)+" lua_max_running_timers are not enough")
 		} else {
 			h.timers.running.Add(1)
 			v.fire(fn, args, premature, rn, loc)
@@ -156,4 +156,26 @@ func timerRunning(t *vm.Thread) int {
 func timerPending(t *vm.Thread) int {
 	t.PushNumber(float64(vmOf(t).host.timers.pending.Load()))
 	return 1
+}
+
+// definedAt tells where a function stands: "source:line".
+func (v *VM) definedAt(fn vm.Value) string {
+	tk := newTask(v, nil)
+	v.acquire(tk)
+	defer func() {
+		v.cur = &v.initTask
+		v.release()
+	}()
+	d := v.State.Globals().GetStr("debug").AsTable()
+	if d == nil {
+		return "?"
+	}
+	v.cur = &v.initTask
+	res, _, err := v.State.NewThread(d.GetStr("getinfo")).Resume(fn, vm.String("S"))
+	if err != nil || len(res) == 0 || res[0].AsTable() == nil {
+		return "?"
+	}
+	src, _ := res[0].AsTable().GetStr("source").ToStringValue()
+	line, _ := res[0].AsTable().GetStr("linedefined").ToStringValue()
+	return src + ":" + line
 }

@@ -11,13 +11,16 @@ import (
 	"sluice/lua/vm"
 )
 
+// noValue is a variable that was set to nil.
+const noValue = "\x00nil"
+
 // varIndex is ngx.var.NAME.
 func varIndex(t *vm.Thread) int {
 	r := reqHere(t)
 	k := t.Arg(2)
 	if n, ok := k.AsNumber(); ok {
 		i := int(n)
-		if i >= 0 && i < len(r.captures) {
+		if i > 0 && i < len(r.captures) {
 			t.PushString(r.captures[i])
 		} else {
 			t.PushNil()
@@ -41,7 +44,7 @@ func varIndex(t *vm.Thread) int {
 // found.
 func (r *Request) Var(name string) (string, bool) {
 	if v, ok := r.vars[name]; ok {
-		return v, true
+		return v, v != noValue
 	}
 	if r.params != nil {
 		if v, ok := r.params.Get(name); ok {
@@ -59,6 +62,11 @@ func (r *Request) Var(name string) (string, bool) {
 
 // SetVar sets a variable from Go, defining it when it does not exist.
 func (r *Request) SetVar(name, value string) {
+	name = strings.ToLower(name)
+	if name == "args" {
+		r.SetArgs(value)
+		return
+	}
 	if r.vars == nil {
 		r.vars = make(map[string]string)
 	}
@@ -67,7 +75,8 @@ func (r *Request) SetVar(name, value string) {
 
 // DefineVar makes a variable exist, empty unless it has a value.
 func (r *Request) DefineVar(name string) {
-	if _, ok := r.vars[name]; !ok {
+	name = strings.ToLower(name)
+	if _, ok := r.vars[name]; !ok && name != "args" {
 		r.SetVar(name, "")
 	}
 }
@@ -190,6 +199,8 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 			return found(string(a.IP))
 		}
 		return found("")
+	case "echo_request_body":
+		return r.body.data, r.body.read && r.body.data != "", true
 	case "echo_request_uri":
 		return found(string(m.ctx.Request.Header.RequestURI()))
 	}
@@ -227,7 +238,7 @@ func (r *Request) headerVar(name string) (string, bool) {
 				res = h.value
 			} else if want == "cookie" {
 				res += "; " + h.value
-			} else {
+			} else if want == "x-forwarded-for" {
 				res += ", " + h.value
 			}
 			n++
@@ -354,11 +365,10 @@ func varNewIndex(t *vm.Thread) int {
 	}
 	lname := strings.ToLower(name)
 	if _, defined := r.vars[lname]; defined {
+		if v.IsNil() {
+			val = noValue
+		}
 		r.vars[lname] = val
-		return 0
-	}
-	if _, defined := r.vars[name]; defined {
-		r.vars[name] = val
 		return 0
 	}
 	switch lname {
