@@ -338,7 +338,7 @@ func (t *Thread) ResumeFrom(parent *Thread, args ...Value) (vals []Value, yielde
 	case t.status == statusDead:
 		return nil, false, &Error{Value: String("cannot resume dead coroutine")}
 	case t.status != statusSuspended:
-		return nil, false, &Error{Value: String("cannot resume non-suspended coroutine")}
+		return nil, false, &Error{Value: String("cannot resume running coroutine")}
 	}
 	if parent != nil {
 		if parent.goDepth >= maxNested {
@@ -523,6 +523,7 @@ func (a *activation) special(sp special, nargs int) outcome {
 	case spPcall, spXpcall:
 		callee := base
 		if sp == spXpcall {
+			t.CheckAny(1)
 			if t.Arg(2).n != tagFunc {
 				t.TypeError(2, "function")
 			}
@@ -580,8 +581,8 @@ func (a *activation) resume(co *Thread, from, n int) outcome {
 	switch {
 	case co.status == statusDead:
 		msg = "cannot resume dead coroutine"
-	case co.status != statusSuspended || co == t:
-		msg = "cannot resume non-suspended coroutine"
+	case co.status != statusSuspended:
+		msg = "cannot resume running coroutine"
 	case t.depth >= maxResumes:
 		msg = "C stack overflow"
 	}

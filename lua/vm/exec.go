@@ -741,7 +741,7 @@ reload: // after anything that may have changed the thread or its top frame
 				t.stack[fidx+1] = t.stack[at-3]
 				t.stack[fidx+2] = t.stack[at-2]
 				if t.stack[fidx].n != tagFunc && t.eventOf(t.stack[fidx], evCall).n != tagFunc {
-					t.opError("call", t.stack[fidx], int(i.a())-4)
+					t.opError("call", t.stack[fidx], -1)
 				}
 				if st.exec >= st.limit.Load() {
 					t.checkLimit()

@@ -117,6 +117,8 @@ func (ls *lexer) fail(near string, hasNear bool, format string, args ...any) {
 // failTok is an error near a token.
 func (ls *lexer) failTok(tok token, format string, args ...any) {
 	switch tok {
+	case 0:
+		ls.failPlain(format, args...)
 	case tkName, tkNumber:
 		ls.fail(ls.src[ls.start:ls.p], true, format, args...)
 	case tkString:

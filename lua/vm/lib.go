@@ -16,8 +16,12 @@ func library(funcs []libFunc, specials map[string]special) *Table {
 }
 
 func builtin(name string, fn GoFunc, sp special) Value {
-	return (&Function{gofn: &goInfo{fn: fn, name: name, special: sp}}).Value()
+	return (&Function{gofn: &goInfo{fn: fn, name: name, special: sp, padNil: inLua[name]}}).Value()
 }
+
+// inLua are the functions that LuaJIT has written in Lua.
+var inLua = map[string]bool{"deg": true, "foreach": true, "foreachi": true, "getn": true, "len": true,
+	"move": true, "rad": true, "remove": true}
 
 // onlySpecial is the GoFunc of builtins that the machine runs itself.
 func onlySpecial(*Thread) int { panic("builtin of the machine called from outside") }

@@ -166,6 +166,7 @@ func baseNext(t *Thread) int {
 }
 
 func basePairs(t *Thread) int {
+	t.CheckAny(1)
 	tab := t.CheckTable(1)
 	t.Push(nextFn)
 	t.Push(tab.Value())
@@ -174,6 +175,7 @@ func basePairs(t *Thread) int {
 }
 
 func baseIpairs(t *Thread) int {
+	t.CheckAny(1)
 	tab := t.CheckTable(1)
 	t.Push(ipairsFn)
 	t.Push(tab.Value())
@@ -202,6 +204,9 @@ func (t *Thread) loadChunk(src, name, mode string, env Value) int {
 	if mode != "" && !strings.Contains(mode, "t") {
 		return bad("attempt to load chunk with wrong mode")
 	}
+	if i := strings.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
 	t.charge(int64(len(src)) * 4)
 	t.work(int64(len(src)))
 	p, err := Compile(name, src)
@@ -220,23 +225,27 @@ func baseLoad(t *Thread) int {
 	mode := t.OptString(3, "")
 	env := t.Arg(4)
 	if s, ok := t.Arg(1).ToStringValue(); ok {
-		name := s
-		if i := strings.IndexByte(s, 0); i >= 0 {
-			name = s[:i]
-		}
-		return t.loadChunk(s, t.OptString(2, name), mode, env)
+		return t.loadChunk(s, t.OptString(2, s), mode, env)
 	}
 	f := t.CheckFunction(1)
 	name := t.OptString(2, "=(load)")
 	var b strings.Builder
 	for {
-		v := first(t.MustCall(f))
+		vals, err := t.Call(f)
+		v := first(vals)
+		if err != nil {
+			t.PushNil()
+			t.Push(err.(*Error).Value)
+			return 2
+		}
 		if v.IsNil() {
 			break
 		}
 		s, ok := v.ToStringValue()
 		if !ok {
-			t.callerError("reader function must return a string")
+			t.PushNil()
+			t.PushString("reader function must return a string")
+			return 2
 		}
 		if s == "" {
 			break

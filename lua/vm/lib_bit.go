@@ -72,8 +72,8 @@ func bitTohex(t *Thread) int {
 		n = -n
 		digits = "0123456789ABCDEF"
 	}
-	if n > 8 || n < 0 {
-		n = 8
+	if n > 254 || n < 0 {
+		n = 254
 	}
 	buf := make([]byte, n)
 	for i := n - 1; i >= 0; i-- {

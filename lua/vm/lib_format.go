@@ -94,7 +94,7 @@ func strFormat(t *Thread) int {
 }
 
 func (sp *spec) append(t *Thread, out []byte, arg int) []byte {
-	v := t.CheckArgAny(arg)
+	v := t.CheckAny(arg)
 	switch sp.conv {
 	case 'd', 'i':
 		f := t.CheckNumber(arg)
@@ -147,14 +147,6 @@ func (sp *spec) append(t *Thread, out []byte, arg int) []byte {
 		return sp.pad(out, s)
 	}
 	return sp.float(out, t.CheckNumber(arg))
-}
-
-// CheckArgAny is an argument that must be there: "no value" otherwise.
-func (t *Thread) CheckArgAny(i int) Value {
-	if i > t.NArgs() {
-		t.ArgError(i, "no value")
-	}
-	return t.Arg(i)
 }
 
 func appendN(out []byte, c byte, n int) []byte {
@@ -290,7 +282,7 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		if prec < 0 {
 			prec = 6
 		}
-		b = strconv.AppendFloat(b, f, 'e', prec, 64)
+		b = strconv.AppendFloat(b, tieUp(f, 'e', prec), 'e', prec, 64)
 		if i := strings.IndexByte(string(b), 'e'); sp.alt && prec == 0 {
 			return []byte(string(b[:i]) + "." + string(b[i:]))
 		}
@@ -299,7 +291,7 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		if prec < 0 {
 			prec = 6
 		}
-		b = strconv.AppendFloat(b, f, 'f', prec, 64)
+		b = strconv.AppendFloat(b, tieUp(f, 'f', prec), 'f', prec, 64)
 		if sp.alt && prec == 0 {
 			b = append(b, '.')
 		}
@@ -309,6 +301,7 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		prec = 6
 	}
 	prec = max(prec, 1)
+	f = tieUp(f, 'e', prec-1)
 	if !sp.alt {
 		if prec > 17 { // strconv's own choice between the styles goes by the digits there are
 			return trimG(b, f, prec)

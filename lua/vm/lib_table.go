@@ -96,9 +96,15 @@ func tabRemove(t *Thread) int {
 		t.Push(v)
 		return 1
 	}
-	pos := t.CheckInt(2)
-	if pos < 1 || pos > n {
+	f := t.CheckNumber(2)
+	if !(f >= 1 && f <= float64(n)) {
 		return 0
+	}
+	pos := int(f)
+	if float64(pos) != f { // LuaJIT shows one and removes another
+		t.Push(tab.GetInt(pos))
+		tab.SetInt(n, Nil)
+		return 1
 	}
 	v := tab.GetInt(pos)
 	if n <= len(tab.arr) {

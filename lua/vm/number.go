@@ -190,7 +190,46 @@ func appendNumber(b []byte, f float64) []byte {
 	case f == math.Trunc(f) && math.Abs(f) < 1e14 && (f != 0 || !math.Signbit(f)):
 		return strconv.AppendInt(b, int64(f), 10)
 	}
+	// Most numbers are short; only the others have to be rounded to 14 digits.
+	var buf [32]byte
+	short := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
+	digits := len(short) - 5 // "d.ddde+xx"
+	if short[0] == '-' {
+		digits--
+	}
+	if digits > 13 {
+		f = tieUp(f, 'e', 13)
+	}
 	return strconv.AppendFloat(b, f, 'g', 14, 64)
+}
+
+// tieUp prepares f for strconv, which rounds an exact half to even, where LuaJIT rounds
+// it away from zero: such an f becomes its neighbour.
+func tieUp(f float64, format byte, prec int) float64 {
+	var buf [400]byte
+	s := strconv.AppendFloat(buf[:0], f, format, prec+1, 64)
+	last := len(s) - 1
+	if format == 'e' {
+		for s[last] != 'e' {
+			last--
+		}
+		last--
+	}
+	if s[last] != '5' {
+		return f
+	}
+	// Exact when far more digits are zero; by the size of numerators no nonzero digit can hide behind them.
+	const more = 24
+	s = strconv.AppendFloat(buf[:0], f, format, 2*prec+2+more, 64)
+	for _, c := range s[last+1 : last+1+prec+1+more] {
+		if c != '0' {
+			return f
+		}
+	}
+	if f < 0 {
+		return math.Nextafter(f, math.Inf(-1))
+	}
+	return math.Nextafter(f, math.Inf(1))
 }
 
 var smallInts = func() (t [256]string) {

@@ -272,7 +272,7 @@ func (ps *parser) tableExp(e *expDesc) {
 			fs.lines = append(fs.lines[:n-1], fs.lines[n])
 			n--
 		}
-		fs.code[n] = makeABC(opTSETM, freg, fs.constIndex(Int(narr)), 0)
+		fs.code[n] = makeABC(opTSETM, freg, fs.constIndex(Int(narr-1)), 0)
 		fs.code[n-1].setB(0)
 	}
 	if pc == len(fs.code)-1 {

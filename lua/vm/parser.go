@@ -32,7 +32,13 @@ func Compile(chunkname, source string) (p *Proto, err error) {
 		}
 	}
 	if ps.peek() == 0x1b {
-		name := displayName(chunkname)
+		name := chunkname
+		switch {
+		case name == source || name == "" || name[0] == 0x1b:
+			name = "(binary)"
+		case name[0] == '@' || name[0] == '=':
+			name = name[1:]
+		}
 		return nil, &SyntaxError{Chunk: name, Msg: name + ": cannot load incompatible bytecode"}
 	}
 	return ps.mainChunk(), nil

@@ -54,7 +54,7 @@ type gotoLabel struct {
 const (
 	breakName = "break"
 	maxLocals = 200
-	maxUpvals = 60
+	maxUpvals = 120
 	maxLevels = 200
 )
 

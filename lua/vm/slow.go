@@ -79,17 +79,25 @@ const maxString = 0x7fffff00
 // concatStrings joins the registers from first to last when all are strings or numbers.
 func (t *Thread) concatStrings(first, last int) (Value, bool) {
 	vals := t.stack[first : last+1]
-	total := 0
+	total, numbers := 0, false
 	for i := range vals {
 		v := &vals[i]
-		if v.n >= minNumber {
-			s := formatNumber(v.float())
-			*v = String(s)
-			total += len(s)
-		} else if v.n&tagMask == tagStr {
+		switch {
+		case v.n >= minNumber:
+			numbers = true
+		case v.n&tagMask == tagStr:
 			total += int(v.n >> strShift)
-		} else {
+		default:
 			return Nil, false
+		}
+	}
+	if numbers {
+		for i := range vals {
+			if v := &vals[i]; v.n >= minNumber {
+				s := formatNumber(v.float())
+				*v = String(s)
+				total += len(s)
+			}
 		}
 	}
 	return t.join(vals, total), true

@@ -399,6 +399,9 @@ func (t *Table) place(k Value) int {
 	}
 	n := t.find(k)
 	if n == nil {
+		if k.n == num(0).n && len(t.arr) > 0 { // LuaJIT has a place for it before 1
+			return 0
+		}
 		return -1
 	}
 	i := (uintptr(unsafe.Pointer(n)) - uintptr(unsafe.Pointer(unsafe.SliceData(t.nodes)))) / unsafe.Sizeof(node{})

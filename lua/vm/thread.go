@@ -21,6 +21,7 @@ type goInfo struct {
 	fn      GoFunc
 	name    string
 	special special
+	padNil  bool // messages call a missing argument nil, as for the functions LuaJIT has in Lua
 }
 
 // special marks builtins that execute runs itself, so that coroutines may yield across them.
@@ -280,7 +281,7 @@ func (t *Thread) PushNil() { t.Push(Nil) }
 func (t *Thread) ToBool(i int) bool { return t.Arg(i).Truthy() }
 
 func (t *Thread) argTypeName(i int) string {
-	if i > t.NArgs() {
+	if i > t.NArgs() && !(t.nf > 0 && t.frames[t.nf-1].fn.gofn != nil && t.frames[t.nf-1].fn.gofn.padNil) {
 		return "no value"
 	}
 	return t.Arg(i).Type().String()
