@@ -174,6 +174,7 @@ func (b *Bundle) housekeep() {
 func (b *Bundle) Close() {
 	b.once.Do(func() {
 		close(b.retired)
+		b.host.Retire()
 		b.pool.close(func() {
 			b.rt.mu.Lock()
 			delete(b.rt.bundles, b)

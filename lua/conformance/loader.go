@@ -325,7 +325,8 @@ func (c *config) server(d *directive, base *location) error {
 // inherit is what a location takes over from the level above.
 func inherit(up *ngx.Location) ngx.Location {
 	return ngx.Location{Rewrite: up.Rewrite, Access: up.Access, Precontent: up.Precontent, HeaderFilter: up.HeaderFilter,
-		BodyFilter: up.BodyFilter, Log: up.Log, DefaultType: up.DefaultType, NeedBody: up.NeedBody, SatisfyAny: up.SatisfyAny}
+		BodyFilter: up.BodyFilter, Log: up.Log, DefaultType: up.DefaultType, NeedBody: up.NeedBody, SatisfyAny: up.SatisfyAny,
+		NoDefaultType: up.NoDefaultType, ModifiedBefore: up.ModifiedBefore}
 }
 
 func (srv *server) location(d *directive, up *location, into *[]*location) error {

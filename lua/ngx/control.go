@@ -9,9 +9,6 @@ import (
 
 func (r *Request) stop(t *vm.Thread, s signal) {
 	r.signal = s
-	if l := r.vm.cur.light; l != nil || r.vm.cur != r.entry {
-		// from a light thread: finish() ends the request
-	}
 	t.Abort(errSignal)
 }
 
@@ -59,7 +56,7 @@ func apiExec(t *vm.Thread) int {
 		t.Errorf("attempt to abort with pending subrequests")
 	}
 	args := ""
-	if i := strings.IndexByte(uri, '?'); i >= 0 && uri[0] != '@' {
+	if i := strings.IndexByte(uri, '?'); i >= 0 {
 		uri, args = uri[:i], uri[i+1:]
 	}
 	if unsafeURI(uri) {
@@ -85,6 +82,9 @@ func apiExec(t *vm.Thread) int {
 	}
 	if r.headerSent {
 		t.Errorf("attempt to call ngx.exec after sending out response headers")
+	}
+	if uri[0] == '@' && args != "" {
+		r.vm.host.log(r, LevelWarn, fmt.Sprintf("query strings %s ignored when exec'ing named location %s", args, uri))
 	}
 	r.stop(t, signal{kind: sigExec, uri: uri, args: args})
 	return 0

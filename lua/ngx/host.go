@@ -62,7 +62,7 @@ type Host struct {
 	Chunked       bool // answers of unknown length are chunked, as nginx sends them
 	StreamHTTP10  bool // lua_http10_buffering off
 
-	timers timerCount
+	timers timers
 	warned sync.Map // global writes warned about: file:line and name
 }
 

@@ -51,6 +51,9 @@ func (v *VM) ServeStream(s *Start, done func()) {
 	<-st.ready
 	if !st.started {
 		own.Response.CopyTo(&real.Response)
+		if own.Response.IsBodyStream() {
+			real.Response.SetBodyStream(own.Response.BodyStream(), -1)
+		}
 	} else {
 		own.Response.Header.CopyTo(&real.Response.Header)
 		real.Response.SkipBody = own.Response.SkipBody

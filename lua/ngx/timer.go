@@ -2,19 +2,10 @@ package ngx
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"sluice/lua/vm"
 )
-
-// timerCount counts the timers of a runtime.
-type timerCount struct{ pending, running atomic.Int64 }
-
-// Timers counts pending and running timers of all VMs.
-func (h *Host) TimerCount() (pending, running int) {
-	return int(h.timers.pending.Load()), int(h.timers.running.Load())
-}
 
 func timerAt(t *vm.Thread) int    { return timerAdd(t, false) }
 func timerEvery(t *vm.Thread) int { return timerAdd(t, true) }
@@ -59,64 +50,22 @@ func timerAdd(t *vm.Thread, every bool) int {
 	if r.run != nil {
 		rn.route = r.run.route
 	}
-	h.timers.pending.Add(1)
 	v.timers++
-	go v.timer(fn, args, seconds(sec), every, rn, r.loc)
+	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, loc: r.loc})
 	t.Push(vmOne)
 	return 1
 }
 
-// timer is the goroutine of one timer. It joins the VM as a task with a
-// request of its own; the VM lives until its last timer has ended.
-func (v *VM) timer(fn vm.Value, args []vm.Value, d time.Duration, every bool, rn run, loc *Location) {
-	h := v.host
-	for {
-		tm := time.NewTimer(d)
-		premature := false
-		select {
-		case <-tm.C:
-		case <-h.Retired:
-			tm.Stop()
-			premature = true
-		}
-		again := every && !premature
-		if !again {
-			h.timers.pending.Add(-1)
-		}
-		if int(h.timers.running.Load()) >= h.MaxRunning {
-			h.log(nil, LevelAlert, "lua failed to run timer with function defined at "+v.definedAt(fn)+": "+itoa(h.MaxRunning)+" lua_max_running_timers are not enough")
-		} else {
-			h.timers.running.Add(1)
-			v.fire(fn, args, premature, rn, loc)
-			h.timers.running.Add(-1)
-		}
-		if !again {
-			break
-		}
-	}
-	tk := newTask(v, nil)
-	v.acquire(tk)
-	v.timers--
-	last := v.timers == 0
-	v.cur = &v.initTask
-	v.release()
-	if last && v.Released != nil {
-		v.Released()
-	}
-}
-
-func (v *VM) fire(fn vm.Value, args []vm.Value, premature bool, rn run, loc *Location) {
-	if rn.budget.Wall > 0 {
-		rn.deadline = v.host.Now().Add(rn.budget.Wall)
-	}
-	r := &Request{vm: v, run: &rn, phase: PhaseTimer, loc: loc, start: v.host.Now(), clen: -1}
-	tk := newTask(v, r)
-	v.acquire(tk)
+// fire runs a timer once. Its goroutine joins the VM as a task with a request
+// of its own; the VM lives until its last timer has ended.
+func (tm *timer) fire(tk *task) {
+	v, r := tm.vm, tk.req
+	v.enter(tk)
 	r.entry = tk
-	th := v.State.NewThread(fn)
+	th := v.State.NewThread(tm.fn)
 	tk.thread = th
 	th.SetData(tk)
-	in := append([]vm.Value{vm.Bool(premature)}, args...)
+	in := append([]vm.Value{vm.Bool(tm.premature)}, tm.args...)
 	var err error
 	for {
 		var yielded bool
@@ -143,9 +92,24 @@ func (v *VM) fire(fn vm.Value, args []vm.Value, premature bool, rn run, loc *Loc
 		r.report(err, "lua entry thread aborted: runtime error: ")
 	}
 	r.runEndFuncs()
+	v.host.timers.running.Add(-1)
+	tm.leave()
+}
+
+// leave gives the VM's lock up, and the VM when that was its last timer.
+func (tm *timer) leave() {
+	v := tm.vm
+	last := false
+	if !tm.every || tm.premature {
+		v.timers--
+		last = v.timers == 0
+	}
 	v.run = nil
 	v.cur = &v.initTask
 	v.release()
+	if last && v.Released != nil {
+		v.Released()
+	}
 }
 
 func timerRunning(t *vm.Thread) int {
@@ -158,19 +122,13 @@ func timerPending(t *vm.Thread) int {
 	return 1
 }
 
-// definedAt tells where a function stands: "source:line".
+// definedAt tells where a function stands: "source:line". The caller holds the
+// VM's lock.
 func (v *VM) definedAt(fn vm.Value) string {
-	tk := newTask(v, nil)
-	v.acquire(tk)
-	defer func() {
-		v.cur = &v.initTask
-		v.release()
-	}()
 	d := v.State.Globals().GetStr("debug").AsTable()
 	if d == nil {
 		return "?"
 	}
-	v.cur = &v.initTask
 	res, _, err := v.State.NewThread(d.GetStr("getinfo")).Resume(fn, vm.String("S"))
 	if err != nil || len(res) == 0 || res[0].AsTable() == nil {
 		return "?"
