@@ -68,8 +68,17 @@ func (t *Table) Check() error {
 	return nil
 }
 
-// Name is the table.
-func (t *Table) Name() string { return string(t.Dialect) + " table " + t.Table }
+// Name is the table, and which of its rows.
+func (t *Table) Name() string {
+	s := string(t.Dialect) + " table " + t.Table
+	if t.Where != "" {
+		s += " where " + t.Where
+	}
+	if !t.SinceAt.IsZero() {
+		s += ", changes only"
+	}
+	return s
+}
 
 // Repeatable is true.
 func (t *Table) Repeatable() bool { return true }

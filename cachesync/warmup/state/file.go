@@ -31,6 +31,7 @@ type State struct {
 	Sample   []proof.Entry     `json:"sample"`
 	Canaries map[string]string `json:"canaries"` // by region and node: another one means that the node lost its data
 	Done     bool              `json:"done"`
+	LastDone time.Time         `json:"last_done"` // when the last run that was done began
 	SavedAt  time.Time         `json:"saved_at"`
 }
 
