@@ -34,11 +34,9 @@ type CertifierConfig struct {
 	// Evidence tells the highest sequence number of a bucket that anybody outside Redis has
 	// seen: readers of the change log. A Redis that is behind it has forgotten something. May be nil.
 	Evidence func(ctx context.Context, bucket int) (seq uint64, err error)
-	// Buckets are those to care for; nil means all.
-	Buckets []int
-	Every   time.Duration // how often the buckets are probed; 0 means 200 ms
-	Lease   time.Duration // 0 means 30 s
-	Log     *slog.Logger  // nil means slog.Default
+	Every    time.Duration // how often the buckets are probed; 0 means 200 ms
+	Lease    time.Duration // 0 means 30 s
+	Log      *slog.Logger  // nil means slog.Default
 	// Certified is told of every certification; may be nil.
 	Certified func(r CertifyReport)
 }
@@ -53,6 +51,7 @@ type CertifyReport struct {
 type BucketReport struct {
 	Bucket      int
 	Posted      int  // events of the tail posted into the ledger
+	Stale       int  // events of an epoch given up before, dropped
 	Lost        bool // Redis had forgotten something
 	Why         string
 	Restored    int // red packets written again
@@ -92,11 +91,6 @@ func NewCertifier(cfg CertifierConfig) (*Certifier, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if cfg.Buckets == nil {
-		for b := range Buckets {
-			cfg.Buckets = append(cfg.Buckets, b)
-		}
-	}
 	return &Certifier{CertifierConfig: cfg, h: cfg.House}, nil
 }
 
@@ -131,7 +125,7 @@ func (c *Certifier) Step(ctx context.Context) error {
 func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad []int, err error) {
 	pipe := c.h.control.Pipeline()
 	var cmds [Buckets]*redis.Cmd
-	for _, b := range c.Buckets {
+	for _, b := range c.h.buckets {
 		if e := known[b].Epoch; e != 0 {
 			k := &c.h.keys[b]
 			cmds[b] = pipe.EvalSha(ctx, c.h.book.At(e).SHA(script.Probe), k.base())
@@ -140,7 +134,7 @@ func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad
 	if pipe.Len() > 0 {
 		pipe.Exec(ctx)
 	}
-	for _, b := range c.Buckets {
+	for _, b := range c.h.buckets {
 		cmd, frozen := cmds[b], known[b].Frozen != nil
 		switch {
 		case cmd == nil:
@@ -178,13 +172,13 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 	var top uint64
 	pipe := c.h.control.Pipeline()
 	var cmds [Buckets]*redis.StringCmd
-	for b := range cmds {
+	for _, b := range c.h.buckets {
 		cmds[b] = pipe.HGet(ctx, c.h.keys[b].meta, "epoch")
 		top = max(top, known[b].Epoch, known[b].Position.Epoch)
 	}
 	pipe.Exec(ctx)
-	for _, cmd := range cmds {
-		e, err := cmd.Uint64()
+	for _, b := range c.h.buckets {
+		e, err := cmds[b].Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return 0, fmt.Errorf("reading epochs: %w", err)
 		}
@@ -197,7 +191,7 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 // itself and `sluice redpacket certify` by command.
 func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, error) {
 	if buckets == nil {
-		buckets = c.Buckets
+		buckets = c.h.buckets
 	}
 	lease := fmt.Sprintf("sluice:certifier:%d", c.h.home)
 	ok, err := c.h.control.SetNX(ctx, lease, c.Who, c.Lease).Result()
@@ -389,6 +383,9 @@ func (c *Certifier) absent(ctx context.Context, b int) (why string, err error) {
 
 // tail posts what stands in the win stream behind the ledger's position.
 func (c *Certifier) tail(ctx context.Context, b int, l ledger.Bucket, r *BucketReport) (ledger.Bucket, error) {
+	if err := c.stale(ctx, b, l, r); err != nil {
+		return l, err
+	}
 	s := Settler{SettlerConfig: SettlerConfig{House: c.h, Ledger: c.Ledger}, h: c.h}
 	for {
 		messages, err := c.h.control.XRangeN(ctx, c.h.keys[b].win, "("+l.Position.String(), "+", 5000).Result()
@@ -418,6 +415,35 @@ func (c *Certifier) tail(ctx context.Context, b int, l ledger.Bucket, r *BucketR
 			l.Epoch = l.Position.Epoch
 		}
 	}
+}
+
+// stale drops the events of an epoch before the certified one from the win stream: a Redis was
+// put back that had been given up. Their shares are quarantined since; what the events say is
+// logged, for the operator who releases them.
+func (c *Certifier) stale(ctx context.Context, b int, l ledger.Bucket, r *BucketReport) error {
+	if l.Epoch == 0 {
+		return nil
+	}
+	stream, first := c.h.keys[b].win, fmt.Sprintf("%d-0", l.Epoch)
+	for after := l.Position.String(); ; {
+		messages, err := c.h.control.XRangeN(ctx, stream, "("+after, "("+first, 1000).Result()
+		if err != nil {
+			return scriptError(err)
+		}
+		if len(messages) == 0 {
+			break
+		}
+		for _, m := range messages {
+			after = m.ID
+			r.Stale++
+			c.Log.Error("certify: a win of a Redis that had been given up; its share is quarantined: release it by hand",
+				"bucket", b, "id", m.ID, "event", fmt.Sprint(m.Values))
+		}
+	}
+	if r.Stale == 0 {
+		return nil
+	}
+	return scriptError(c.h.control.XTrimMinID(ctx, stream, first).Err())
 }
 
 // call runs a script of the new epoch, while nobody else can.

@@ -23,6 +23,7 @@ type House struct {
 	now     func() time.Time
 	sleep   func(ctx context.Context, d time.Duration) error
 	keys    [Buckets]keys
+	buckets []int                 // those that the roles care for
 	asked   [Buckets]atomic.Int64 // Unix ms of the last look at a bucket's epoch
 	sets    [Buckets]atomic.Pointer[script.Set]
 }
@@ -36,6 +37,9 @@ type HouseConfig struct {
 	Backend Backend               // nil means GoRedis on Control
 	Book    *script.Book          // nil means the embedded scripts
 	Now     func() time.Time      // nil means time.Now
+	// Buckets are those that the roles of this house care for; nil means all. It is for tests: all
+	// processes of a home must agree, as epochs are unique only among the buckets cared for.
+	Buckets []int
 	// Sleep waits or ends with the context; nil means to wait in truth. A simulator moves its
 	// clock instead.
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -59,11 +63,16 @@ func NewHouse(cfg HouseConfig) (*House, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Buckets == nil {
+		for b := range Buckets {
+			cfg.Buckets = append(cfg.Buckets, b)
+		}
+	}
 	if cfg.Sleep == nil {
 		cfg.Sleep = sleep
 	}
 	return &House{home: cfg.Home, ids: cfg.IDs, book: cfg.Book, backend: cfg.Backend, control: cfg.Control,
-		now: cfg.Now, sleep: cfg.Sleep, keys: allKeys()}, nil
+		now: cfg.Now, sleep: cfg.Sleep, keys: allKeys(), buckets: cfg.Buckets}, nil
 }
 
 // askEvery is how often a fenced bucket's epoch is looked at, at most.

@@ -89,6 +89,7 @@ func (c *Certifier) restoreOne(ctx context.Context, b int, set *script.Set, row 
 		state = "c"
 		for _, cl := range sums.Closes {
 			left, closed = cl.Left, text64(cl.At.UnixMilli())
+			kn.next = sp.Count - int64(cl.LeftShares)
 		}
 	case kn.next == sp.Count && kn.heldN == 0:
 		state = "x"

@@ -114,7 +114,7 @@ func (s *Settler) Step(ctx context.Context) error {
 		s.looked = now
 	}
 	var from [Buckets]string
-	for b := range from {
+	for _, b := range s.h.buckets {
 		if !s.frozen[b] {
 			from[b] = s.pos[b].String()
 		}

@@ -88,7 +88,6 @@ func NewSplitWorker(cfg SplitWorkerConfig) (*SplitWorker, error) {
 	w.reader = streamReader{sleep: w.h.sleep, client: cfg.Blocking, block: cfg.Block, count: 100}
 	for b := range w.h.keys {
 		w.reader.stream[b] = w.h.keys[b].fund
-		w.last[b] = "0-0"
 	}
 	return w, nil
 }
@@ -146,7 +145,7 @@ func (w *SplitWorker) Step(ctx context.Context) error {
 func (w *SplitWorker) find(ctx context.Context) ([]fundJob, error) {
 	if now := w.h.now(); now.Sub(w.swept) >= w.Again || now.Before(w.swept) {
 		w.swept = now
-		for b := range w.last {
+		for _, b := range w.h.buckets {
 			w.last[b] = "0-0"
 		}
 	}

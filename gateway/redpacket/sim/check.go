@@ -91,7 +91,7 @@ func (w *World) end() {
 // rest runs every role until there is nothing to do.
 func (w *World) rest() {
 	ctx := context.Background()
-	for range 8 {
+	for range 4 {
 		w.ms += 1200
 		for _, step := range []func(context.Context) error{w.certify.Step, w.splitter.Step, w.settler.Step, w.settler.Step,
 			w.settler.Step, w.closer.Step, w.settler.Step} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -72,7 +73,14 @@ func (l *link) process(cmd redis.Cmder) error {
 	raw := cmd.Args()
 	args := make([]string, len(raw))
 	for i, a := range raw {
-		args[i] = fmt.Sprint(a)
+		switch a := a.(type) {
+		case string:
+			args[i] = a
+		case int:
+			args[i] = strconv.Itoa(a)
+		default:
+			args[i] = fmt.Sprint(a)
+		}
 	}
 	w := l.w
 	chance := func(percent int) bool { return !w.calm && percent > 0 && w.rng.IntN(100) < percent }

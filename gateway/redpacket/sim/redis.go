@@ -311,6 +311,9 @@ func (s *store) streamCommand(name string, a []string) any {
 			i = st.from(parseID(from, 0), behind)
 		}
 		limit := len(st.entries)
+		if to, open := strings.CutPrefix(a[2], "("); to != "+" {
+			limit = st.from(parseID(to, 1<<63), !open)
+		}
 		if len(a) > 4 {
 			limit = min(limit, i+int(atoi(a[4])))
 		}

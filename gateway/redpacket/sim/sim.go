@@ -192,7 +192,7 @@ func (w *World) buckets() (list []int) {
 func (w *World) newHouse(l *link, backend func(redpacket.Backend) redpacket.Backend) *redpacket.House {
 	client := newClient(l)
 	h, err := redpacket.NewHouse(redpacket.HouseConfig{Home: home, IDs: w.ids, Control: client, Book: w.book,
-		Backend: backend(redpacket.GoRedis{Client: client}), Now: w.now, Sleep: w.sleep})
+		Backend: backend(redpacket.GoRedis{Client: client}), Now: w.now, Sleep: w.sleep, Buckets: w.buckets()})
 	if err != nil {
 		panic(err)
 	}
@@ -231,7 +231,7 @@ func (w *World) startBack() {
 		Block: time.Millisecond, Random: randomReader{w.rng}, Log: w.log})
 	must()
 	w.certify, err = redpacket.NewCertifier(redpacket.CertifierConfig{House: h, Ledger: w.ledger, Who: "sim", Trusted: w.embedded,
-		Evidence: func(_ context.Context, b int) (uint64, error) { return w.seen[b], nil }, Buckets: w.buckets(), Log: w.log})
+		Evidence: func(_ context.Context, b int) (uint64, error) { return w.seen[b], nil }, Log: w.log})
 	must()
 	w.closer, err = redpacket.NewCloser(redpacket.CloserConfig{House: h, Ledger: w.ledger, Log: w.log})
 	must()
