@@ -142,7 +142,7 @@ func (b *Bundle) start(entry []Script) error {
 func loadError(file string, err error) error {
 	var le *vm.Error
 	if errors.As(err, &le) {
-		return &LoadError{File: file, Msg: le.Error() + le.Traceback}
+		return &LoadError{File: file, Msg: le.Error() + "\n" + strings.TrimPrefix(le.Traceback, "\n")}
 	}
 	return &LoadError{File: file, Msg: file + ": " + err.Error()}
 }

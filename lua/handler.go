@@ -30,6 +30,7 @@ type Bound struct {
 	loc     ngx.Location
 	budget  Budget
 	streams bool
+	onUsed  func(ngx.Used)
 }
 
 // Handler binds scripts to a route.
@@ -129,6 +130,9 @@ func (bd *Bound) serve(ctx *fasthttp.RequestCtx, params Params, srv ngx.Server, 
 		return
 	}
 	v.Serve(s)
+	if bd.onUsed != nil {
+		bd.onUsed(v.LastUsed())
+	}
 	s.Ctx, s.Params = nil, nil
 	b.pool.put(v, now)
 }

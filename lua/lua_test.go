@@ -1,9 +1,13 @@
 package lua
 
 import (
+	"bytes"
+	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -103,4 +107,155 @@ ngx.say('{"id":"', id, '"}')`})
 		ctx.Response.Reset()
 		bd.Serve(ctx, ps)
 	}
+}
+
+func TestCheckFindsWhatIsWrongWithAScript(t *testing.T) {
+	rt := NewRuntime(Config{})
+	f := func(src, want string) {
+		t.Helper()
+		var got []string
+		for _, x := range rt.Check(map[string]string{"a.lua": src, "lib/m.lua": "return {}"}) {
+			got = append(got, x.String())
+		}
+		if s := strings.Join(got, "\n"); s != want {
+			t.Errorf("%q:\n got %q\nwant %q", src, s, want)
+		}
+	}
+	f(`local m = require "m" ngx.say(m.x) for i, v in ipairs({a = 1}) do ngx.say(i, v) end`, "")
+	f("local x =\n= 1", "a.lua:2: error: unexpected symbol near '='")
+	f("ngx.sayy(1)", "a.lua:1: warning: 'ngx.sayy' does not exist here")
+	f("ngx.req.foo()", "a.lua:1: warning: 'ngx.req.foo' does not exist here")
+	f("\nprnt(1)", "a.lua:2: warning: global 'prnt' is defined nowhere")
+	f("while true do local x = 1 end", "a.lua:1: warning: this loop cannot end: no break or return inside")
+	f("\n\nlocal q = require('nothing')\n", "a.lua:3: error: module 'nothing' not found")
+}
+
+func TestRunOnceTellsWhatARunDid(t *testing.T) {
+	res, err := RunOnce(Config{}, map[string]string{"a.lua": `ngx.log(ngx.WARN, "hm") ngx.status = 201 ngx.req.read_body() ngx.print(ngx.req.get_body_data())`},
+		"a.lua", OneRequest{Method: "post", Body: "hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Status != 201 || string(res.Body) != "hello" || res.Used.Instructions == 0 {
+		t.Errorf("%+v", res)
+	}
+	if len(res.Log) != 1 || res.Log[0] != "[warn] [lua] a.lua:1: hm" {
+		t.Errorf("log %q", res.Log)
+	}
+}
+
+func TestABudgetEndsItsRequestOnly(t *testing.T) {
+	var breaches []Breach
+	_, b := load(t, Config{OnBreach: func(x Breach) { breaches = append(breaches, x) }, Logger: slog.New(slog.DiscardHandler)}, map[string]string{
+		"loop.lua":  "\nwhile true do end",
+		"pcall.lua": "while true do pcall(function() while true do end end) end",
+		"mem.lua":   `local t = {} while true do t[#t+1] = string.rep("x", 1000) .. #t end`,
+		"rep.lua":   `local s = string.rep("x", 1e9) ngx.say(#s)`,
+		"out.lua":   `while true do ngx.print(string.rep("x", 10000)) end`,
+		"sleep.lua": `ngx.sleep(10)`,
+		"timer.lua": `for i = 1, 10 do ngx.timer.at(100, function() end) end`,
+		"co.lua":    `while true do coroutine.wrap(function() for i = 1, 100 do end end)() end`,
+		"ok.lua":    `ngx.say("fine")`,
+	})
+	budget := &Budget{Instructions: 1e6, Memory: 4 << 20, Output: 1 << 20, Wall: 200 * time.Millisecond, Timers: 3}
+	f := func(script, kind, where string) {
+		t.Helper()
+		breaches = nil
+		ctx := do(t, b, Handler{Route: script, Content: script, Budget: budget}, "GET", "/", "")
+		if len(breaches) != 1 || breaches[0].Kind != kind || breaches[0].Route != script {
+			t.Errorf("%s: %+v, want %s", script, breaches, kind)
+		} else if !strings.Contains(breaches[0].Where, where) {
+			t.Errorf("%s: where %q", script, breaches[0].Where)
+		}
+		if kind != "output" && ctx.Response.StatusCode() != 500 {
+			t.Errorf("%s: status %d", script, ctx.Response.StatusCode())
+		}
+		if ok := do(t, b, Handler{Content: "ok.lua"}, "GET", "/", ""); string(ok.Response.Body()) != "fine\n" {
+			t.Errorf("after %s: %s", script, ok.Response.Body())
+		}
+	}
+	f("loop.lua", "instructions", "loop.lua:2")
+	f("pcall.lua", "instructions", "pcall.lua:1")
+	f("mem.lua", "memory", "mem.lua:1")
+	f("rep.lua", "memory", "rep.lua:1")
+	f("out.lua", "output", "out.lua:1")
+	f("sleep.lua", "wall time", "sleep.lua:1")
+	f("timer.lua", "timers", "timer.lua:1")
+	f("co.lua", "instructions", "co.lua:1")
+}
+
+func TestGlobalsAreGoneWithTheirRequest(t *testing.T) {
+	var buf bytes.Buffer
+	_, b := load(t, Config{MaxVMs: 1, Logger: slog.New(slog.NewTextHandler(&buf, nil))}, map[string]string{
+		"w.lua": "leak = 1\nngx.print(leak)", "r.lua": `ngx.print(tostring(leak))`})
+	for range 3 {
+		do(t, b, Handler{Content: "w.lua"}, "GET", "/", "")
+	}
+	if got := do(t, b, Handler{Content: "r.lua"}, "GET", "/", ""); string(got.Response.Body()) != "nil" {
+		t.Errorf("the next request sees %s", got.Response.Body())
+	}
+	if n := strings.Count(buf.String(), "w.lua:1:"); n != 1 {
+		t.Errorf("warned %d times: %s", n, buf.String())
+	}
+}
+
+func TestARequestWaitsForAVMAndThenGetsA503(t *testing.T) {
+	rt, b := load(t, Config{MaxVMs: 1, VMWait: 5 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(0.3)`, "t.lua": `ngx.print("x")`})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(t, b, Handler{Content: "slow.lua"}, "GET", "/", "")
+	}()
+	for rt.Stats().InUse == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx := do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+	if ctx.Response.StatusCode() != 503 || len(ctx.Response.Header.Peek("Retry-After")) == 0 {
+		t.Errorf("%d", ctx.Response.StatusCode())
+	}
+	<-done
+	if s := rt.Stats(); s.WaitFailed != 1 || s.InUse != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAPoolShrinksWhenIdle(t *testing.T) {
+	rt, b := load(t, Config{MinVMs: 1, VMIdle: 20 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(0.02)`})
+	bd, err := b.Handler(Handler{Content: "slow.lua"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() { serve(bd, nil, "GET", "/", "") })
+	}
+	wg.Wait()
+	for range 500 {
+		if rt.Stats().VMs == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%+v", rt.Stats())
+}
+
+func TestLoadRefusesWhatCannotRun(t *testing.T) {
+	rt := NewRuntime(Config{})
+	f := func(files map[string]string, want string) {
+		t.Helper()
+		var entry []Script
+		for n := range files {
+			if n == "a.lua" {
+				entry = append(entry, Script{n, "content"})
+			}
+		}
+		_, err := rt.Load(files, entry)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	f(map[string]string{"a.lua": "ngx.say(("}, "a.lua:1:")
+	f(map[string]string{"a.lua": "ngx.say(1)", "lib/x.lua": "\n\nx ="}, "lib/x.lua:3:")
+	f(map[string]string{"a.lua": "\nlocal m = require 'm'", "lib/m.lua": "\nerror('boom')"}, "lib/m.lua:2: boom")
+	f(map[string]string{"a.lua": "\nlocal m = require 'gone'"}, "a.lua:2: module 'gone' not found")
 }

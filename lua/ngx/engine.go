@@ -69,6 +69,7 @@ func (v *VM) Serve(s *Start) {
 	v.acquire(tk)
 	r.handle()
 	r.commit()
+	v.lastUsed = r.Used()
 	v.endMain(r)
 	v.cur = &v.initTask
 	v.run = nil
@@ -97,6 +98,9 @@ func (r *Request) reset() {
 	}
 	*r = Request{in: in[:0], out: out[:0], buf: buf[:0], lights: lights[:0], endFuncs: ef[:0], stream: next}
 }
+
+// LastUsed is what the last request from outside used.
+func (v *VM) LastUsed() Used { return v.lastUsed }
 
 // endMain gives up what the request held.
 func (v *VM) endMain(r *Request) {

@@ -29,6 +29,7 @@ type VM struct {
 	main     Request
 	mainTask task
 	mainRun  run
+	lastUsed Used
 	idle     Request // what init code and nobody sees
 	initTask task
 	funcs    []vm.Value // closures by Chunk.id
@@ -37,10 +38,7 @@ type VM struct {
 	dirtyEnv bool
 	hdrMeta  *vm.Table
 	subMeta  *vm.Table
-	// Released is called when the last timer that lives in the VM has ended.
-	Released func()
 	scratch  []byte
-	timers   int // pending and running ones that live in this VM
 }
 
 // task is a flow of control in a VM: the entry of a request, a light thread, a

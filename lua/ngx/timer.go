@@ -50,14 +50,14 @@ func timerAdd(t *vm.Thread, every bool) int {
 	if r.run != nil {
 		rn.route = r.run.route
 	}
-	v.timers++
 	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, loc: r.loc})
 	t.Push(vmOne)
 	return 1
 }
 
 // fire runs a timer once. Its goroutine joins the VM as a task with a request
-// of its own; the VM lives until its last timer has ended.
+// of its own; the VM is alive, if not in the pool, as long as a timer
+// refers to it.
 func (tm *timer) fire(tk *task) {
 	v, r := tm.vm, tk.req
 	v.enter(tk)
@@ -96,20 +96,12 @@ func (tm *timer) fire(tk *task) {
 	tm.leave()
 }
 
-// leave gives the VM's lock up, and the VM when that was its last timer.
+// leave gives the VM's lock up.
 func (tm *timer) leave() {
 	v := tm.vm
-	last := false
-	if !tm.every || tm.premature {
-		v.timers--
-		last = v.timers == 0
-	}
 	v.run = nil
 	v.cur = &v.initTask
 	v.release()
-	if last && v.Released != nil {
-		v.Released()
-	}
 }
 
 func timerRunning(t *vm.Thread) int {

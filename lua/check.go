@@ -1,0 +1,133 @@
+package lua
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sluice/lua/ngx"
+	"sluice/lua/vm"
+)
+
+// Finding is one thing that `sluice script check` says about a script.
+type Finding struct {
+	File     string
+	Line     int
+	Severity string // "error": it will not run; "warning": it may not do what was meant
+	Message  string
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%s:%d: %s: %s", f.File, f.Line, f.Severity, f.Message)
+}
+
+// Check looks at scripts without running a request: syntax, modules that
+// cannot be loaded, globals nobody defines, fields of ngx that do not exist,
+// handlers that cannot end.
+func (r *Runtime) Check(files map[string]string) []Finding {
+	var out []Finding
+	known := r.known()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(name, ".lua") {
+			continue
+		}
+		if _, err := vm.Compile("@"+name, files[name]); err != nil {
+			out = append(out, fromError(name, err))
+			continue
+		}
+		out = append(out, checkSource(name, files[name], known)...)
+	}
+	if len(out) > 0 && slices.ContainsFunc(out, func(f Finding) bool { return f.Severity == "error" }) {
+		return out
+	}
+	var entry []Script
+	for name := range files {
+		if strings.HasSuffix(name, ".lua") && !strings.HasPrefix(name, "lib/") {
+			entry = append(entry, Script{Path: name, Phase: "content"})
+		}
+	}
+	slices.SortFunc(entry, func(a, b Script) int { return strings.Compare(a.Path, b.Path) })
+	b, err := r.Load(files, entry)
+	if err != nil {
+		return append(out, fromError("", err))
+	}
+	b.Close()
+	return out
+}
+
+var position = regexp.MustCompile(`^(?:@|\.\.\.)?([^\n:]+):(\d+): (.*)`)
+
+// fromError makes a finding of a message "file:line: what".
+func fromError(name string, err error) Finding {
+	msg := err.Error()
+	var le *LoadError
+	if errors.As(err, &le) && name == "" {
+		name = le.File
+	}
+	if first, _, ok := strings.Cut(msg, "\nstack traceback"); ok {
+		msg = first
+	}
+	if m := position.FindStringSubmatch(msg); m != nil {
+		n, _ := strconv.Atoi(m[2])
+		return Finding{File: m[1], Line: n, Severity: "error", Message: strings.TrimSuffix(m[3], ":")}
+	}
+	return Finding{File: name, Line: 1, Severity: "error", Message: msg}
+}
+
+// names are what scripts may use without defining it: globals, and the fields
+// of ngx and of the libraries, as "ngx.say" and "string.format".
+type names map[string]bool
+
+func (r *Runtime) known() names {
+	known := make(names)
+	b := &Bundle{rt: r, files: map[string]string{}, retired: make(chan struct{})}
+	b.host = r.host(b.retired)
+	v, err := b.newVM()
+	if err != nil {
+		return known
+	}
+	add := func(prefix string, t *vm.Table) {
+		k := vm.Nil
+		for {
+			key, _, more, err := t.Next(k)
+			if err != nil || !more {
+				return
+			}
+			k = key
+			if s, ok := key.AsString(); ok {
+				known[prefix+s] = true
+			}
+		}
+	}
+	g := v.State.Globals()
+	add("", g)
+	for _, lib := range []string{"ngx", "string", "table", "math", "os", "io", "coroutine", "debug", "bit", "package", "jit"} {
+		if t := g.GetStr(lib).AsTable(); t != nil {
+			add(lib+".", t)
+		}
+	}
+	if n := g.GetStr("ngx").AsTable(); n != nil {
+		for _, sub := range []string{"req", "resp", "location", "timer", "thread", "worker", "config", "re", "socket"} {
+			if t := n.GetStr(sub).AsTable(); t != nil {
+				add("ngx."+sub+".", t)
+			}
+		}
+	}
+	for _, k := range []string{"ngx.ctx", "ngx.status", "ngx.headers_sent", "ngx.is_subrequest", "ngx.req.get_query_args", "_G", "arg"} {
+		known[k] = true
+	}
+	return known
+}
+
+// RunResult is what one handler run did.
+type RunResult struct {
+	Status  int
+	Headers [][2]string
+	Body    []byte
+	Log     []string // lines, with level
+	Used    ngx.Used
+}
