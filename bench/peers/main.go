@@ -39,6 +39,8 @@ type options struct {
 	conns  []int
 	cases  []string
 	peers  string
+	binary string
+	shares int
 	quick  bool
 }
 
@@ -55,6 +57,8 @@ func parse() (o options, err error) {
 	flag.StringVar(&conns, "connections", conns, "numbers of connections")
 	flag.StringVar(&cases, "cases", cases, "of hello,get,win,lose,mixed,enter")
 	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,nginx,plain,file")
+	flag.IntVar(&o.shares, "shares", 1_000_000, "of each open red packet")
+	flag.StringVar(&o.binary, "sluice", "", "binary to measure; empty builds one")
 	flag.Parse()
 	if o.quick {
 		if o.peers == "sluice,nginx,plain,file" {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/bench/load"
 	"sluice/bench/load/arrival"
 	"sluice/bench/load/record"
 	"sluice/bench/load/token"
+	"sluice/bench/peers/rig"
 	"sluice/bench/procs"
 )
 
@@ -42,7 +44,12 @@ const runUp = 300 * time.Millisecond
 
 // measure runs the whole matrix.
 func measure(ctx context.Context, o options, peers []*peer) (rows []*row, err error) {
+	all := peers
 	for _, name := range o.cases {
+		peers := all
+		if name == "get" { // the file peer's get is sluice's own: the same handler
+			peers = slices.DeleteFunc(slices.Clone(all), func(p *peer) bool { return p.key == "file" })
+		}
 		for _, conns := range o.conns {
 			group := make([]*row, len(peers))
 			sums := make([]sample, len(peers))
@@ -117,7 +124,7 @@ func one(ctx context.Context, p *peer, name string, conns int, rate float64, d t
 		return nil, err
 	}
 	stores := []int{}
-	for _, s := range []interface{ PIDs() ([]int, error) }{p.stores.Memcached, p.stores.Redis} {
+	for _, s := range append([]*rig.Proc{p.stores.Memcached, p.stores.Redis}, p.others...) {
 		pids, err := s.PIDs()
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sluice/bench/peers/plain"
@@ -21,7 +22,8 @@ type peer struct {
 	base      string // http://host:port and a path before all others
 	gateway   *rig.Proc
 	stores    *rig.Stores
-	open      []string // red packets to win from
+	others    []*rig.Proc // counted in "all": sluice's sync
+	open      []string    // red packets to win from
 	sold      string
 	users     uint64 // winners so far: each comes once
 }
@@ -47,15 +49,16 @@ func backends(st *rig.Stores, sha string) string {
 
 // build starts all peers that are asked for.
 func build(ctx context.Context, o options) (h *house, err error) {
-	h = &house{}
-	if h.rig, err = rig.New(); err != nil {
+	r, err := rig.New()
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			h.rig.Close()
+			r.Close()
 		}
 	}()
+	h = &house{rig: r}
 	// Winners are few when quick; a million shares each otherwise.
 	open := []string{"open0"}
 	if !o.quick {
@@ -67,21 +70,21 @@ func build(ctx context.Context, o options) (h *house, err error) {
 		var p *peer
 		switch key {
 		case "nginx":
-			p, err = nginxPeer(ctx, h.rig, open)
+			p, err = nginxPeer(ctx, r, open, o.shares)
 		case "plain":
-			p, err = plainPeer(ctx, h.rig, open)
+			p, err = plainPeer(ctx, r, open, o.shares)
 		case "sluice":
 			if strings.Contains(o.peers, "file") {
-				if file, sha, err = fileStores(ctx, h.rig, open); err != nil {
+				if file, sha, err = fileStores(ctx, r, open, o.shares); err != nil {
 					return nil, err
 				}
 			}
-			p, err = sluicePeer(ctx, h.rig, len(open), file, sha)
+			p, err = sluicePeer(ctx, r, o.binary, len(open), o.shares, slices.Contains(o.cases, "get"), file, sha)
 		case "file":
 			if len(h.peers) == 0 || h.peers[0].key != "sluice" {
 				return nil, fmt.Errorf("-peers: file needs sluice before it")
 			}
-			p = &peer{key: "file", name: "sluice, nginx's file", base: strings.TrimSuffix(h.peers[0].base, "/") + "/peer", gateway: h.peers[0].gateway, stores: file, open: open, sold: "sold"}
+			p = &peer{key: "file", name: "sluice, nginx's file", others: h.peers[0].others, base: strings.TrimSuffix(h.peers[0].base, "/") + "/peer", gateway: h.peers[0].gateway, stores: file, open: open, sold: "sold"}
 		default:
 			err = fmt.Errorf("-peers: no peer is called %q", key)
 		}
@@ -93,21 +96,21 @@ func build(ctx context.Context, o options) (h *house, err error) {
 	return h, nil
 }
 
-func fileStores(ctx context.Context, r *rig.Rig, open []string) (*rig.Stores, string, error) {
+func fileStores(ctx context.Context, r *rig.Rig, open []string, shares int) (*rig.Stores, string, error) {
 	st, err := r.Stores("file")
 	if err != nil {
 		return nil, "", err
 	}
-	sha, err := seed(ctx, st, open, "sold")
+	sha, err := seed(ctx, st, open, "sold", shares)
 	return st, sha, err
 }
 
-func nginxPeer(ctx context.Context, r *rig.Rig, open []string) (*peer, error) {
+func nginxPeer(ctx context.Context, r *rig.Rig, open []string, shares int) (*peer, error) {
 	st, err := r.Stores("nginx")
 	if err != nil {
 		return nil, err
 	}
-	sha, err := seed(ctx, st, open, "sold")
+	sha, err := seed(ctx, st, open, "sold", shares)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +130,12 @@ func nginxPeer(ctx context.Context, r *rig.Rig, open []string) (*peer, error) {
 	return &peer{key: "nginx", name: "nginx+Lua", base: "http://" + p.Addr, gateway: p, stores: st, open: open, sold: "sold"}, nil
 }
 
-func plainPeer(ctx context.Context, r *rig.Rig, open []string) (*peer, error) {
+func plainPeer(ctx context.Context, r *rig.Rig, open []string, shares int) (*peer, error) {
 	st, err := r.Stores("plain")
 	if err != nil {
 		return nil, err
 	}
-	sha, err := seed(ctx, st, open, "sold")
+	sha, err := seed(ctx, st, open, "sold", shares)
 	if err != nil {
 		return nil, err
 	}

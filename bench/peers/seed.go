@@ -21,13 +21,12 @@ const (
 	secret    = "bench-peers-secret-of-32-characters-or-more"
 	kid       = "k1"
 	roomID    = "r1"
-	shares    = 1_000_000 // of each open red packet
 	shareFen  = 100
 	knownUser = 1000 // users l0..l999 who lose and enter; they have u: records
 )
 
 // seed fills the stores of a peer that is not sluice and returns the script's SHA.
-func seed(ctx context.Context, st *rig.Stores, open []string, sold string) (string, error) {
+func seed(ctx context.Context, st *rig.Stores, open []string, sold string, shares int) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("seed %s: %w", st.Redis.Name, err) }
 	rdb := redis.NewClient(&redis.Options{Addr: st.Redis.Addr, MaxRetries: -1, ReadTimeout: 20e9, WriteTimeout: 20e9})
 	defer rdb.Close()
@@ -51,17 +50,17 @@ func seed(ctx context.Context, st *rig.Stores, open []string, sold string) (stri
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fail(err)
 	}
-	return sha, cacheSeed(st, open, sold)
+	return sha, cacheSeed(st, open, sold, shares)
 }
 
-func cacheSeed(st *rig.Stores, open []string, sold string) error {
+func cacheSeed(st *rig.Stores, open []string, sold string, shares int) error {
 	mc := memcache.New(st.Memcached.Addr)
 	defer mc.Close()
 	items := map[string]string{"k:x": value,
 		"rm:" + roomID: `{"id":"r1","title":"The night","state":"live","capacity":0,"bans":{"banned1":1},"push":["ws://127.0.0.1:9000/connection/websocket"]}`,
-		"rp:" + sold:   rpRecord("soldout")}
+		"rp:" + sold:   rpRecord("soldout", 1)}
 	for _, id := range open {
-		items["rp:"+id] = rpRecord("open")
+		items["rp:"+id] = rpRecord("open", shares)
 	}
 	for k, v := range items {
 		if err := mc.Set(&memcache.Item{Key: k, Value: []byte(v)}); err != nil {
@@ -107,6 +106,6 @@ func warmUsers(addr string, n int, text []byte) error {
 // value is what the case "get" reads: about what a user's record is.
 const value = `{"uid":"x","level":12,"vip":false,"name":"somebody","region":"idc-1","since":"2025-01-01T00:00:00Z","fans":["a","b","c"]}`
 
-func rpRecord(state string) string {
+func rpRecord(state string, shares int) string {
 	return fmt.Sprintf(`{"state":%q,"mode":"equal","audience":"anyone","count":%d,"opens_at":0,"closes_at":9000000000000000,"left":1}`, state, shares)
 }

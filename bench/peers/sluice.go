@@ -37,13 +37,12 @@ rooms: {push: ["ws://127.0.0.1:9000/connection/websocket"], token_life: 5m}
 limits: {connections: 20000, in_flight: 20000}
 `
 
-const routes = `
-  - {name: hello, method: GET, path: /hello, content: peer_hello.lua}
-  - {name: get, method: GET, path: "/get/{id}", content: peer_get.lua}
-`
+const (
+	helloRoute = "  - {name: hello, method: GET, path: /hello, content: peer_hello.lua}\n"
+	getRoute   = "  - {name: get, method: GET, path: \"/get/{id}\", content: peer_get.lua}\n"
+)
 
 const fileRoutes = `  - {name: peer_hello, method: GET, path: /peer/hello, content: peer_hello.lua}
-  - {name: peer_get, method: GET, path: "/peer/get/{id}", content: peer_get.lua}
   - {name: peer_draw, method: POST, path: "/peer/v1/redpackets/{id}/draw", content: peer_draw.lua}
   - {name: peer_enter, method: POST, path: "/peer/v1/rooms/{id}/enter", content: peer_enter.lua}
 `
@@ -57,10 +56,10 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// buildSluice builds the real binary.
-func buildSluice(ctx context.Context, r *rig.Rig) (binary, root string, err error) {
-	if root, err = moduleRoot(ctx); err != nil {
-		return "", "", err
+// buildSluice builds the real binary, unless one was given.
+func buildSluice(ctx context.Context, r *rig.Rig, given string) (binary, root string, err error) {
+	if root, err = moduleRoot(ctx); err != nil || given != "" {
+		return given, root, err
 	}
 	binary = filepath.Join(r.Dir, "sluice")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
@@ -72,10 +71,10 @@ func buildSluice(ctx context.Context, r *rig.Rig) (binary, root string, err erro
 }
 
 // startSluice starts a gateway with the repository's scripts and the given further ones.
-func startSluice(ctx context.Context, r *rig.Rig, st *rig.Stores, moreRoutes string, files map[string]string) (g *sluiceGateway, err error) {
+func startSluice(ctx context.Context, r *rig.Rig, binary string, st *rig.Stores, moreRoutes string, files map[string]string) (g *sluiceGateway, err error) {
 	g = &sluiceGateway{rig: r, stores: st}
 	root := ""
-	if g.binary, root, err = buildSluice(ctx, r); err != nil {
+	if g.binary, root, err = buildSluice(ctx, r, binary); err != nil {
 		return nil, err
 	}
 	g.dir = filepath.Join(r.Dir, "sluice-house")
@@ -97,35 +96,56 @@ func startSluice(ctx context.Context, r *rig.Rig, st *rig.Stores, moreRoutes str
 	if err := rig.RestyClients(filepath.Join(scripts, "lib")); err != nil {
 		return nil, err
 	}
-	var ports [2]int
-	for i := range ports {
-		if ports[i], err = rig.FreePort(); err != nil {
-			return nil, err
-		}
-	}
-	listen := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	g.admin = fmt.Sprintf("127.0.0.1:%d", ports[1])
-	g.conf = filepath.Join(g.dir, "sluice.yaml")
-	text := strings.NewReplacer("@LISTEN@", listen, "@ADMIN@", g.admin, "@DIR@", g.dir, "@MEMCACHED@", st.Memcached.Addr, "@REDIS@", st.Redis.Addr).Replace(sluiceYAML)
-	if err := os.WriteFile(g.conf, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("peers: %w", err)
-	}
-	if g.settle, err = r.Start("sluice-settle", "", g.binary, "settle", "-c", g.conf); err != nil {
+	port, err := rig.FreePort()
+	if err != nil {
 		return nil, err
 	}
-	if g.proc, err = r.Start("sluice-gateway", listen, g.binary, "gateway", "-c", g.conf); err != nil {
+	listen := fmt.Sprintf("127.0.0.1:%d", port)
+	conf, _, err := g.config("settle", listen)
+	if err != nil {
+		return nil, err
+	}
+	if g.settle, err = r.Start("sluice-settle", "", g.binary, "settle", "-c", conf); err != nil {
+		return nil, err
+	}
+	if conf, _, err = g.config("sync", listen); err != nil {
+		return nil, err
+	}
+	if g.sync, err = r.Start("sluice-sync", "", g.binary, "sync", "-c", conf); err != nil {
+		return nil, err
+	}
+	if conf, g.admin, err = g.config("gateway", listen); err != nil {
+		return nil, err
+	}
+	if g.proc, err = r.Start("sluice-gateway", listen, g.binary, "gateway", "-c", conf); err != nil {
 		return nil, err
 	}
 	return g, g.ready(ctx)
+}
+
+// config writes a sluice.yaml for one role: they differ in the address of the admin listener.
+func (g *sluiceGateway) config(role, listen string) (file, admin string, err error) {
+	port, err := rig.FreePort()
+	if err != nil {
+		return "", "", err
+	}
+	admin = fmt.Sprintf("127.0.0.1:%d", port)
+	file = filepath.Join(g.dir, role+".yaml")
+	text := strings.NewReplacer("@LISTEN@", listen, "@ADMIN@", admin, "@DIR@", g.dir, "@MEMCACHED@", g.stores.Memcached.Addr, "@REDIS@", g.stores.Redis.Addr).Replace(sluiceYAML)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return "", "", fmt.Errorf("peers: %w", err)
+	}
+	return file, admin, nil
 }
 
 type sluiceGateway struct {
 	rig          *rig.Rig
 	stores       *rig.Stores
 	binary       string
-	dir, conf    string
+	dir          string
 	admin        string
-	proc, settle *rig.Proc
+	proc         *rig.Proc
+	settle, sync *rig.Proc
 }
 
 // ready waits for /readyz.
@@ -174,33 +194,49 @@ func (g *sluiceGateway) call(ctx context.Context, method, path string, body any)
 	return nil
 }
 
+// insist calls again while the house is still coming up.
+func (g *sluiceGateway) insist(ctx context.Context, method, path string, body any) (err error) {
+	for range 100 {
+		if err = g.call(ctx, method, path, body); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
+}
+
 // sluicePeer starts sluice, funds and opens the red packets, and sells one out.
-func sluicePeer(ctx context.Context, r *rig.Rig, open int, file *rig.Stores, sha string) (*peer, error) {
+// get says whether the route of the case "get" is wanted.
+func sluicePeer(ctx context.Context, r *rig.Rig, binary string, open, shares int, get bool, file *rig.Stores, sha string) (*peer, error) {
 	st, err := r.Stores("sluice")
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{"peer_hello.lua": siteFile("hello.lua"), "peer_get.lua": siteFile("get.lua")}
-	table, behind := routes, st
+	files := map[string]string{"peer_hello.lua": siteFile("hello.lua")}
+	table, behind := helloRoute, st
+	if get {
+		table += getRoute
+		files["peer_get.lua"] = siteFile("get.lua")
+	}
 	if file != nil {
-		table, behind = routes+fileRoutes, file
+		table, behind = table+fileRoutes, file
 		files["peer_draw.lua"], files["peer_enter.lua"] = siteFile("draw.lua"), siteFile("enter.lua")
 	}
 	files["lib/backends.lua"], files["lib/peer_auth.lua"] = backends(behind, sha), siteFile("sluice_auth.lua")
-	g, err := startSluice(ctx, r, st, table, files)
+	g, err := startSluice(ctx, r, binary, st, table, files)
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.proc.Addr, gateway: g.proc, stores: st}
-	if err := g.call(ctx, http.MethodPut, "/admin/rooms/"+roomID, map[string]any{"title": "The night"}); err != nil {
+	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.proc.Addr, gateway: g.proc, stores: st, others: []*rig.Proc{g.sync}}
+	if err := g.insist(ctx, http.MethodPut, "/admin/rooms/"+roomID, map[string]any{"title": "The night"}); err != nil {
 		return nil, err
 	}
-	c := &rehearsal.Client{Target: p.base, Minter: token.New(kid, []byte(secret), time.Now().Add(time.Hour)), Run: "peers", Now: time.Now, Wait: 2 * time.Minute, Tell: func(string, int64) {}}
+	c := &rehearsal.Client{Target: p.base, Minter: token.New(kid, []byte(secret), time.Now().Add(time.Hour)), Run: "peers", Now: time.Now, Wait: time.Minute, Tell: func(string, int64) {}}
 	fund := func(list, times, count int) ([]string, error) {
 		return c.Fund(ctx, &scenario.Fund{List: list, Times: times, Body: map[string]any{"amount": count * shareFen, "count": count, "mode": "equal"}}, "sender")
 	}
 	if p.open, err = fund(0, open, shares); err != nil {
-		return nil, fmt.Errorf("%w\nsettle: %s\ngateway: %s", err, g.settle.Log(), g.proc.Log())
+		return nil, fmt.Errorf("%w\nsettle: %s\nsync: %s\ngateway: %s", err, g.settle.Log(), g.sync.Log(), g.proc.Log())
 	}
 	sold, err := fund(1, 1, 1)
 	if err != nil {
