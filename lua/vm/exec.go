@@ -222,6 +222,7 @@ reload: // after anything that may have changed the thread or its top frame
 		case opTNEW:
 			fr.pc = int32(pc)
 			tab := NewTable(int(i.b()), int(i.c()))
+			tab.arr = tab.arr[:cap(tab.arr)] // nils, as LuaJIT: a constructor's holes count
 			regs[i.a()] = tab.Value()
 			t.charge(tableBytes + tab.footprint())
 		case opTDUP:

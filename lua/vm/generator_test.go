@@ -27,6 +27,7 @@ type generator struct {
 	inLoop bool
 	vararg bool
 	inCo   bool
+	inFunc bool // inside a function of an expression, which has no varargs
 	n      int
 }
 
@@ -59,7 +60,7 @@ func (g *generator) atom() string {
 	case 4:
 		return g.pick("nil", "true", "false")
 	case 5:
-		if g.vararg {
+		if g.vararg && !g.inFunc {
 			return g.pick("(...)", `select("#", ...)`, "...")
 		}
 		return g.number()
@@ -81,7 +82,7 @@ func (g *generator) atom() string {
 func (g *generator) table() string { return g.tables[g.r.IntN(len(g.tables))] }
 
 func (g *generator) field() string {
-	return g.pick("[1]", "[2]", ".a", ".b", ".n", `["k"]`, "[3]", ".a", "[i or 1]")
+	return g.pick("[1]", ".c", ".a", ".b", ".n", `["k"]`, ".a", "[i or 1]")
 }
 
 func (g *generator) exp(depth int) string {
@@ -90,24 +91,33 @@ func (g *generator) exp(depth int) string {
 	}
 	a := func() string { return g.exp(depth - 1) }
 	switch g.r.IntN(20) {
-	case 0, 1, 2:
-		return fmt.Sprintf("(%s %s %s)", a(), g.pick("+", "-", "*", "/", "%", "^"), a())
-	case 3:
-		return fmt.Sprintf("N(%s) %s N(%s)", a(), g.pick("+", "-", "*", "%", "/"), a())
+	case 0:
+		if g.chance(6) {
+			return fmt.Sprintf("(%s %s %s)", a(), g.pick("+", "-", "*", "/", "%", "^"), a())
+		}
+		fallthrough
+	case 1, 2, 3:
+		return fmt.Sprintf("(N(%s) %s N(%s))", a(), g.pick("+", "-", "*", "%", "/", "^"), a())
 	case 4, 5:
 		return fmt.Sprintf("(%s %s %s)", a(), g.pick("==", "~="), a())
 	case 6:
 		return fmt.Sprintf("(N(%s) %s N(%s))", a(), g.pick("<", "<=", ">", ">="), a())
 	case 7:
-		return fmt.Sprintf("(%s %s %s)", a(), g.pick("<", "<="), a())
+		if g.chance(6) {
+			return fmt.Sprintf("(%s %s %s)", a(), g.pick("<", "<="), a())
+		}
+		return fmt.Sprintf("(S(%s) %s S(%s))", a(), g.pick("<", "<=", ">", ">="), a())
 	case 8, 9:
 		return fmt.Sprintf("(%s %s %s)", a(), g.pick("and", "or"), a())
 	case 10:
-		return fmt.Sprintf("(%s %s)", g.pick("not", "-", "not not"), a())
+		return fmt.Sprintf("%s(%s)", g.pick("not ", "-N", "not not ", "#S"), a())
 	case 11:
 		return fmt.Sprintf("S(%s) .. S(%s)", a(), a())
 	case 12:
-		return fmt.Sprintf("(%s .. %s .. %s)", a(), g.atom(), a())
+		if g.chance(6) {
+			return fmt.Sprintf("(%s .. %s .. %s)", a(), g.atom(), a())
+		}
+		return fmt.Sprintf("(%s .. S(%s) .. %s)", g.number(), a(), g.str())
 	case 13:
 		if len(g.funcs) > 0 {
 			return g.call(depth)
@@ -119,8 +129,11 @@ func (g *generator) exp(depth int) string {
 	case 16:
 		return g.stringCall(depth)
 	case 17:
-		return fmt.Sprintf("tonumber(%s)", a())
+		return fmt.Sprintf("tonumber(%s)", g.pick(a(), g.str()))
 	case 18:
+		old := g.inFunc
+		g.inFunc = true
+		defer func() { g.inFunc = old }()
 		return fmt.Sprintf("select(2, pcall(function() return %s end))", a())
 	case 19:
 		return fmt.Sprintf("type(%s)", g.pick(a(), "nil"))
@@ -237,6 +250,18 @@ func (g *generator) params() []string {
 }
 
 func (g *generator) statement() {
+	if g.depth == 0 && g.chance(3) { // an error ends one statement, not the program
+		g.emit("out(pcall(function(...)")
+		g.scoped(func() {
+			g.vararg = true
+			for range 1 + g.r.IntN(3) {
+				g.statement()
+			}
+			g.emit("return %s", g.list(1+g.r.IntN(2), 2))
+		})
+		g.emit("end, %s))", g.list(2, 1))
+		return
+	}
 	if g.depth > 5 || len(g.lines) > 90 {
 		g.emit("out(%s)", g.exp(2))
 		return
@@ -300,6 +325,7 @@ func (g *generator) statement() {
 			g.block(1 + g.r.IntN(2))
 			g.emit("end")
 		default:
+			g.inFunc = false
 			g.emit("repeat %s = %s + 1 local u%s = %s", v, v, v, g.exp(1))
 			g.block(1 + g.r.IntN(2))
 			g.emit("local c%s = function() return u%s end until %s > %d or c%s() == 7", v, v, v, g.r.IntN(3), v)
@@ -320,7 +346,9 @@ func (g *generator) statement() {
 		})
 		g.emit("end, %s))", g.list(1+g.r.IntN(2), 1))
 	case 19:
+		g.inFunc = true
 		g.emit("out(xpcall(function() %s end, function(m) return 'H:' .. S(m) end))", g.pick("local z = nil; return z.x", "return "+g.exp(2), "error("+g.exp(1)+")", "return 1 + {}", "local t = {} t.x.y = 1"))
+		g.inFunc = false
 	case 20: // goto
 		l, v := g.name("L"), g.name("g")
 		g.emit("local %s = 0", v)
@@ -354,10 +382,12 @@ func (g *generator) statement() {
 		}
 	case 24: // metatables
 		n := g.name("m")
+		g.inFunc = true
 		ev := g.pick("add", "sub", "concat", "eq", "lt", "le", "index", "call", "unm", "mod")
 		g.emit("local %s = setmetatable({}, {__%s = function(a, b) return %s end})", n, ev, g.exp(1))
 		use := map[string]string{"add": "m + 1", "sub": "1 - m", "concat": `"x" .. m .. "y"`, "eq": "m == setmetatable({}, getmetatable(m))", "lt": "m < m",
 			"le": "not (m <= m)", "index": "m.foo", "call": "m(1)", "unm": "-m", "mod": "m % m"}[ev]
+		g.inFunc = false
 		g.emit("out(%s)", strings.ReplaceAll(use, "m", n))
 	case 25:
 		g.emit("for _, c in ipairs(CL) do out(c()) end CL = {}")
@@ -371,6 +401,8 @@ func (g *generator) statement() {
 }
 
 func (g *generator) coStatement() {
+	g.inFunc = true
+	defer func() { g.inFunc = false }()
 	switch g.r.IntN(6) {
 	case 0:
 		g.emit("out(coroutine.yield(%s))", g.list(1+g.r.IntN(2), 2))

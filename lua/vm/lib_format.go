@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -282,8 +283,8 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		if prec < 0 {
 			prec = 6
 		}
-		b = strconv.AppendFloat(b, tieUp(f, 'e', prec), 'e', prec, 64)
-		if i := strings.IndexByte(string(b), 'e'); sp.alt && prec == 0 {
+		b = fixed(b, f, 'e', prec)
+		if i := bytes.IndexByte(b, 'e'); sp.alt && prec == 0 {
 			return []byte(string(b[:i]) + "." + string(b[i:]))
 		}
 		return b
@@ -291,7 +292,7 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		if prec < 0 {
 			prec = 6
 		}
-		b = strconv.AppendFloat(b, tieUp(f, 'f', prec), 'f', prec, 64)
+		b = fixed(b, f, 'f', prec)
 		if sp.alt && prec == 0 {
 			b = append(b, '.')
 		}
@@ -301,50 +302,17 @@ func (sp *spec) digits(b []byte, f float64) []byte {
 		prec = 6
 	}
 	prec = max(prec, 1)
-	f = tieUp(f, 'e', prec-1)
-	if !sp.alt {
-		if prec > 17 { // strconv's own choice between the styles goes by the digits there are
-			return trimG(b, f, prec)
-		}
-		return strconv.AppendFloat(b, f, 'g', prec, 64)
-	}
-	exp := 0
-	if f != 0 {
-		e := strconv.AppendFloat(b, f, 'e', prec-1, 64)
-		i := strings.IndexByte(string(e), 'e')
-		exp, _ = strconv.Atoi(string(e[i+1:]))
-	}
-	if exp < -4 || exp >= prec {
-		b = strconv.AppendFloat(b, f, 'e', prec-1, 64)
-		if prec == 1 {
-			i := strings.IndexByte(string(b), 'e')
-			return []byte(string(b[:i]) + "." + string(b[i:]))
-		}
-		return b
-	}
-	b = strconv.AppendFloat(b, f, 'f', prec-1-exp, 64)
-	if prec-1-exp == 0 {
-		b = append(b, '.')
-	}
-	return b
+	var buf [128]byte
+	return appendG(b, fixed(buf[:0], f, 'e', prec-1), prec, sp.alt)
 }
 
-// trimG is %g with many digits: the style by the exponent, zeros at the end dropped.
-func trimG(b []byte, f float64, prec int) []byte {
-	e := strconv.AppendFloat(nil, f, 'e', prec-1, 64)
-	i := strings.IndexByte(string(e), 'e')
-	exp, _ := strconv.Atoi(string(e[i+1:]))
-	if exp < -4 || exp >= prec {
-		return append(append(b, trimZeros(string(e[:i]))...), e[i:]...)
+// fixed is strconv's e or f format with LuaJIT's rounding.
+func fixed(b []byte, f float64, format byte, prec int) []byte {
+	var buf [400]byte
+	if s, ok := tieUp(buf[:0], f, format, prec); ok {
+		return append(b, s...)
 	}
-	return append(b, trimZeros(strconv.FormatFloat(f, 'f', prec-1-exp, 64))...)
-}
-
-func trimZeros(s string) string {
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
+	return strconv.AppendFloat(b, f, format, prec, 64)
 }
 
 func appendQuoted(out []byte, s string) []byte {

@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -94,6 +96,9 @@ func parseUnsigned(s string) (float64, bool) {
 			return 0, false
 		}
 	}
+	if i := strings.IndexAny(s, "eE"); i >= 0 && !sensibleExponent(s[i+1:]) {
+		return 0, false
+	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil && !math.IsInf(f, 0) && f != 0 {
 		return 0, false
@@ -102,6 +107,12 @@ func parseUnsigned(s string) (float64, bool) {
 		return 0, false
 	}
 	return f, true
+}
+
+// sensibleExponent refuses what LuaJIT does: 2^20 and more.
+func sensibleExponent(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n < 1<<20 && n > -1<<20
 }
 
 func parseBinary(s string) (float64, bool) {
@@ -158,11 +169,11 @@ func parseHex(s string) (float64, bool) {
 		if e == "" || strings.ContainsAny(e, "_xXoObB") {
 			return 0, false
 		}
-		n, err := strconv.Atoi(e)
-		if err != nil {
+		if !sensibleExponent(e) {
 			return 0, false
 		}
-		exp += max(min(n, 1<<20), -1<<20)
+		n, _ := strconv.Atoi(e)
+		exp += n
 	}
 	return math.Ldexp(float64(x), exp), true
 }
@@ -198,38 +209,105 @@ func appendNumber(b []byte, f float64) []byte {
 		digits--
 	}
 	if digits > 13 {
-		f = tieUp(f, 'e', 13)
+		if s, ok := tieUp(buf[:0], f, 'e', 13); ok {
+			return appendG(b, s, 14, false)
+		}
 	}
 	return strconv.AppendFloat(b, f, 'g', 14, 64)
 }
 
-// tieUp prepares f for strconv, which rounds an exact half to even, where LuaJIT rounds
-// it away from zero: such an f becomes its neighbour.
-func tieUp(f float64, format byte, prec int) float64 {
-	var buf [400]byte
-	s := strconv.AppendFloat(buf[:0], f, format, prec+1, 64)
-	last := len(s) - 1
-	if format == 'e' {
-		for s[last] != 'e' {
-			last--
+// tieUp formats f if it lies exactly between two results: strconv rounds such a half to
+// even, LuaJIT away from zero. ok is false for all other f.
+func tieUp(b []byte, f float64, format byte, prec int) (s []byte, ok bool) {
+	s = strconv.AppendFloat(b, f, format, prec+1, 64)
+	mantissa := func() int { // the end of its digits
+		for i, c := range s {
+			if c == 'e' {
+				return i
+			}
 		}
-		last--
+		return len(s)
 	}
+	last := mantissa() - 1
 	if s[last] != '5' {
-		return f
+		return nil, false
 	}
 	// Exact when far more digits are zero; by the size of numerators no nonzero digit can hide behind them.
-	const more = 24
-	s = strconv.AppendFloat(buf[:0], f, format, 2*prec+2+more, 64)
-	for _, c := range s[last+1 : last+1+prec+1+more] {
+	s = strconv.AppendFloat(s[:0], f, format, 2*prec+26, 64)
+	end := mantissa()
+	for _, c := range s[last+1 : end] {
 		if c != '0' {
-			return f
+			return nil, false
 		}
 	}
-	if f < 0 {
-		return math.Nextafter(f, math.Inf(-1))
+	tail := string(s[end:])
+	s = s[:last]
+	if s[len(s)-1] == '.' {
+		s = s[:len(s)-1]
 	}
-	return math.Nextafter(f, math.Inf(1))
+	for i := len(s) - 1; ; i-- {
+		if i < 0 || s[i] == '-' { // all nines
+			s = append(s, 0)
+			copy(s[i+2:], s[i+1:])
+			s[i+1] = '1'
+			if format == 'e' {
+				exp, _ := strconv.Atoi(tail[1:])
+				tail = fmt.Sprintf("e%+03d", exp+1)
+				if s = s[:len(s)-1]; prec > 0 {
+					s[i+2], s[i+3] = '.', '0'
+				}
+			}
+			break
+		}
+		if s[i] == '.' {
+			continue
+		}
+		if s[i] < '9' {
+			s[i]++
+			break
+		}
+		s[i] = '0'
+	}
+	return append(s, tail...), true
+}
+
+// appendG lays out a number written as "d.ddde+xx" the way %g does.
+func appendG(b, e []byte, prec int, alt bool) []byte {
+	i := bytes.IndexByte(e, 'e')
+	exp, _ := strconv.Atoi(string(e[i+1:]))
+	digits := e[:i]
+	if digits[0] == '-' {
+		b = append(b, '-')
+		digits = digits[1:]
+	}
+	all := append([]byte{digits[0]}, digits[min(2, len(digits)):]...)
+	if !alt {
+		for len(all) > 1 && all[len(all)-1] == '0' {
+			all = all[:len(all)-1]
+		}
+	}
+	point := func(n int) { // n digits before the point
+		b = append(b, all[:n]...)
+		if n < len(all) || alt {
+			b = append(b, '.')
+			b = append(b, all[n:]...)
+		}
+	}
+	switch {
+	case exp < -4 || exp >= prec:
+		point(1)
+		b = append(b, e[i:]...)
+	case exp < 0:
+		b = append(b, "0."...)
+		b = append(b, strings.Repeat("0", -exp-1)...)
+		b = append(b, all...)
+	default:
+		for len(all) < exp+1 {
+			all = append(all, '0')
+		}
+		point(exp + 1)
+	}
+	return b
 }
 
 var smallInts = func() (t [256]string) {

@@ -76,13 +76,6 @@ func luaMod(a, b float64) float64 {
 	return a - math.Floor(a/b)*b
 }
 
-func luaPow(a, b float64) float64 {
-	if b == 2 {
-		return a * a
-	}
-	return math.Pow(a, b)
-}
-
 func arith(op binop, a, b float64) float64 {
 	switch op {
 	case binAdd:

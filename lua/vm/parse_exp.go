@@ -286,8 +286,8 @@ func (ps *parser) tableExp(e *expDesc) {
 		fs.code[pc] = makeABC(opTNEW, int(fs.code[pc].a()), min(narr, 65535), min(nhash, 65535))
 		return
 	}
-	if narr > cap(tmpl.arr) {
-		tmpl.arr = append(make([]Value, 0, narr), tmpl.arr...)
+	if narr > len(tmpl.arr) {
+		tmpl.arr = append(tmpl.arr, make([]Value, narr-len(tmpl.arr))...)
 	}
 	unmark(tmpl)
 	fs.code[pc] = makeABC(opTDUP, int(fs.code[pc].a()), len(fs.proto.templates), 0)

@@ -47,7 +47,7 @@ func (t *Thread) setMulti(tab *Table, k, from int) {
 		return
 	}
 	before := tab.footprint()
-	if len(tab.arr) == k && !tab.intKeys {
+	if len(tab.arr) <= k+1 && !tab.intKeys {
 		grown := make([]Value, k, max(k+n, cap(tab.arr)))
 		copy(grown, tab.arr)
 		for _, v := range t.stack[from:t.top] {
