@@ -8,13 +8,16 @@ import (
 
 // Log levels as nginx numbers them.
 const (
+	LevelCrit  = 3
 	LevelError = 4
 	LevelWarn  = 5
 )
 
 // Host is what the runtime lends to sockets.
 type Host interface {
-	// Block runs f while other light threads of the VM may run.
+	// Block runs f while other light threads of the VM may run. f touches no
+	// Lua value. When the thread is killed meanwhile, Block does not return
+	// and f may run on for a while.
 	Block(t *vm.Thread, f func())
 	// Deadline is when the current request must be done; zero means never.
 	Deadline(t *vm.Thread) time.Time
@@ -37,17 +40,27 @@ type Config struct {
 	ReadTimeout      time.Duration // lua_socket_read_timeout; zero value means 60 s
 	KeepaliveTimeout time.Duration // lua_socket_keepalive_timeout; zero value means 60 s
 	PoolSize         int           // lua_socket_pool_size; zero value means 30
+	BufferSize       int           // lua_socket_buffer_size; zero value means 4096
 	Quiet            bool          // lua_socket_log_errors off
+	Resolver         Resolver      // zero value means net.DefaultResolver
 }
 
-// Pools hold the idle connections of the process.
-type Pools struct{}
-
-// NewPools makes an empty set of pools.
-func NewPools(c Config) *Pools { return &Pools{} }
-
-// Close closes every idle connection.
-func (p *Pools) Close() error { return nil }
-
-// Install sets ngx.socket in ngx: tcp, stream, connect, udp.
-func Install(ngx *vm.Table, host Host, pools *Pools) {}
+func (c Config) withDefaults() Config {
+	const minute = 60 * time.Second
+	set := func(d *time.Duration) {
+		if *d <= 0 {
+			*d = minute
+		}
+	}
+	set(&c.ConnectTimeout)
+	set(&c.SendTimeout)
+	set(&c.ReadTimeout)
+	set(&c.KeepaliveTimeout)
+	if c.PoolSize <= 0 {
+		c.PoolSize = 30
+	}
+	if c.BufferSize <= 0 {
+		c.BufferSize = 4096
+	}
+	return c
+}

@@ -1,0 +1,110 @@
+package socket
+
+import (
+	"math"
+
+	"sluice/lua/vm"
+)
+
+// payload turns the argument of send into bytes: strings, numbers, nil,
+// booleans, and tables of strings and numbers, nested as they may be.
+func payload(t *vm.Thread, arg int) []byte {
+	v := t.Arg(arg)
+	switch v.Type() {
+	case vm.TypeNil:
+		return []byte("nil")
+	case vm.TypeBoolean:
+		if v.Truthy() {
+			return []byte("true")
+		}
+		return []byte("false")
+	case vm.TypeString, vm.TypeNumber:
+		s, _ := v.ToStringValue()
+		return []byte(s)
+	case vm.TypeTable:
+		return appendTable(t, arg, v.AsTable(), nil, 0)
+	}
+	t.ArgError(arg, "string, number, boolean, nil, or array table expected, got "+v.Type().String())
+	return nil
+}
+
+const maxNested = 200
+
+func appendTable(t *vm.Thread, arg int, tab *vm.Table, dst []byte, depth int) []byte {
+	if depth > maxNested {
+		t.ArgError(arg, "table nested too deeply")
+	}
+	top := 0.0
+	for k, _, ok, _ := tab.Next(vm.Nil); ok; k, _, ok, _ = tab.Next(k) {
+		n, isNumber := k.AsNumber()
+		if !isNumber || n < 1 || math.Floor(n) != n {
+			t.ArgError(arg, "non-array table found")
+		}
+		top = max(top, n)
+	}
+	for i := 1; float64(i) <= top; i++ {
+		switch v := tab.GetInt(i); v.Type() {
+		case vm.TypeString, vm.TypeNumber:
+			s, _ := v.ToStringValue()
+			dst = append(dst, s...)
+		case vm.TypeTable:
+			dst = appendTable(t, arg, v.AsTable(), dst, depth+1)
+		default:
+			t.ArgError(arg, "bad data type "+v.Type().String()+" found")
+		}
+	}
+	return dst
+}
+
+func send(t *vm.Thread) int {
+	if n := t.NArgs(); n != 2 {
+		t.Errorf("expecting 2 arguments (including the object), but got %d", n)
+	}
+	s := sockOf(t)
+	if s.conn == nil && s.connecting {
+		s.busy(t, false, true)
+		return 2
+	}
+	if s.conn == nil || s.writeClosed {
+		return s.gone(t, "send")
+	}
+	s.own(t)
+	if s.busy(t, false, true) {
+		return 2
+	}
+	data := payload(t, 2)
+	if len(data) == 0 {
+		t.PushNumber(0)
+		return 1
+	}
+	t.State().Charge(t, int64(len(data)))
+	conn := s.conn
+	deadline := s.lib.until(t, s.sendTimeout, s.lib.pools.cfg.SendTimeout)
+	var err error
+	s.block(t, &s.writing, func() {
+		conn.SetWriteDeadline(deadline)
+		_, err = conn.Write(data)
+	})
+	if s.conn == nil {
+		return no(t, errClosed)
+	}
+	if err == nil {
+		t.PushNumber(float64(len(data)))
+		return 1
+	}
+	p := plain(err)
+	switch {
+	case p == errTimeout:
+		s.ft = ftTimeout
+		s.lib.log(t, LevelError, "lua tcp socket write timed out")
+	case p == errClosed:
+		s.ft = ftClosed
+	default:
+		s.ft = ftError
+		if errno(err) != 0 {
+			s.lib.log(t, LevelError, failed("send()", err))
+		}
+	}
+	s.closeWrite()
+	return no(t, p)
+}
