@@ -33,15 +33,16 @@ func main() {
 
 // options are how much is measured.
 type options struct {
-	html   string
-	run    time.Duration // of one run
-	rounds int
-	conns  []int
-	cases  []string
-	peers  string
-	binary string
-	shares int
-	quick  bool
+	html    string
+	run     time.Duration // of one run
+	rounds  int
+	conns   []int
+	cases   []string
+	peers   string
+	binary  string
+	shares  int
+	profile string
+	quick   bool
 }
 
 func parse() (o options, err error) {
@@ -59,7 +60,11 @@ func parse() (o options, err error) {
 	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,nginx,plain,file")
 	flag.IntVar(&o.shares, "shares", 1_000_000, "of each open red packet")
 	flag.StringVar(&o.binary, "sluice", "", "binary to measure; empty builds one")
+	flag.StringVar(&o.profile, "profile", "", "only run the cases against sluice and save its CPU profile here")
 	flag.Parse()
+	if o.profile != "" {
+		o.peers = "sluice"
+	}
 	if o.quick {
 		if o.peers == "sluice,nginx,plain,file" {
 			o.peers = "sluice,nginx"
@@ -88,6 +93,9 @@ func run(ctx context.Context) error {
 	defer house.rig.Close()
 	if err := equal(house.peers); err != nil {
 		return err
+	}
+	if o.profile != "" {
+		return profile(ctx, o, house.peers[0])
 	}
 	fmt.Printf("answers of %d peers are equal; measuring\n", len(house.peers))
 	rows, err := measure(ctx, o, house.peers)

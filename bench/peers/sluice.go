@@ -227,7 +227,7 @@ func sluicePeer(ctx context.Context, r *rig.Rig, binary string, open, shares int
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.proc.Addr, gateway: g.proc, stores: st, others: []*rig.Proc{g.sync}}
+	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.proc.Addr, gateway: g.proc, stores: st, others: []*rig.Proc{g.sync}, admin: g}
 	if err := g.insist(ctx, http.MethodPut, "/admin/rooms/"+roomID, map[string]any{"title": "The night"}); err != nil {
 		return nil, err
 	}
