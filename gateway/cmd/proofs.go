@@ -15,7 +15,8 @@ import (
 
 // redpacketProofs are the commands that compare Redis with the ledger.
 func redpacketProofs(open openCounter) []*cobra.Command {
-	return []*cobra.Command{redpacketReconcile(open), redpacketVerify(open), redpacketCertify(open)}
+	return []*cobra.Command{redpacketReconcile(open), redpacketVerify(open), redpacketCertify(open),
+		redpacketPayouts(open), redpacketStatement(open)}
 }
 
 func redpacketReconcile(open openCounter) *cobra.Command {

@@ -25,7 +25,7 @@ func Script() *cobra.Command {
 		cfg, err := at.load()
 		return newAdminClient(cfg, addr), err
 	}
-	cmd.AddCommand(scriptList(client), scriptPush(client), scriptRollback(client), scriptDiff(client))
+	cmd.AddCommand(scriptList(client), scriptPush(client), scriptRollback(client), scriptDiff(client), scriptCheck(), scriptRun())
 	return cmd
 }
 

@@ -104,11 +104,15 @@ func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	payouts, err := p.newPayouts(store)
+	if err != nil {
+		return nil, err
+	}
 	loader, err := p.newScriptLoader()
 	if err != nil {
 		return nil, err
 	}
-	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, loader.Run, m.run}
+	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, payouts, loader.Run, m.run}
 	return k, nil
 }
 
