@@ -91,7 +91,7 @@ type Bucket struct {
 type Award struct {
 	Win
 	Home, Bucket int
-	Txn          int64 // the transaction that posted it
+	Txn          int64 // the transaction that posted it; not read by Reconcile
 	PayState     PayState
 	PaidAt       time.Time
 }

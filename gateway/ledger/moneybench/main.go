@@ -1,7 +1,7 @@
 // Command moneybench measures what money costs: splitting, posting to both
 // ledgers, and reconciling. It ends with one line of figures.
 //
-//	go run ./gateway/ledger/moneybench [-awards 400000] [-reconcile 1000000] [-only sqlite]
+//	go run ./gateway/ledger/moneybench [-awards 400000] [-reconcile 1000000] [-only sqlite] [-cpuprofile FILE]
 //
 // Awards are posted as settle does: batches of wins of many red packets (1,000
 // shares each, users drawn from ten million), each with its two postings, its
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"sluice/gateway/ledger"
@@ -28,13 +29,25 @@ func main() {
 	awards := flag.Int("awards", 400_000, "awards to post to each ledger")
 	million := flag.Int("reconcile", 1_000_000, "awards of the red packet to reconcile")
 	only := flag.String("only", "", "measure only split, sqlite or postgres")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "moneybench:", err)
+			os.Exit(2)
+		}
+	}
 	h := &host{}
 	code := 0
 	if err := run(context.Background(), h, *awards, *million, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "moneybench:", err)
 		code = 1
 	}
+	pprof.StopCPUProfile()
 	h.end()
 	os.Exit(code)
 }

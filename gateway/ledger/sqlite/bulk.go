@@ -12,22 +12,26 @@ import (
 
 // OR FAIL spares SQLite a journal for each statement: after a refusal the
 // whole transaction (or savepoint) is rolled back anyway.
+//
+// Binding a value costs as much as storing it, so share, bucket and epoch come
+// as one number (see pack), and most awards, whose n is "1" and whose prize is
+// "", bind neither.
 const (
-	stageTable   = `CREATE TEMP TABLE staged (i INTEGER PRIMARY KEY, k, share, bucket, txn, epoch, seq, uid, n, amount, prize, at)`
-	stageRow     = `INSERT OR FAIL INTO temp.staged (k, share, bucket, txn, epoch, seq, uid, n, amount, prize, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
-	stageAward   = `INSERT OR FAIL INTO award SELECT k, share, bucket, txn, epoch, seq, uid, n, amount, prize, at FROM temp.staged ORDER BY i`
-	stageMinus   = `INSERT OR FAIL INTO posting SELECT k * 8 + 1, share * 16 + 1, -amount, txn FROM temp.staged WHERE amount <> 0 ORDER BY i`
-	stagePlus    = `INSERT OR FAIL INTO posting SELECT k * 8 + 2, share * 16 + 1, amount, txn FROM temp.staged WHERE amount <> 0 ORDER BY i`
-	stageOutbox  = `INSERT OR FAIL INTO outbox (k, entry) SELECT k, share * 16 + 1 FROM temp.staged ORDER BY i`
-	stageClear   = `DELETE FROM temp.staged`
+	insertUsual  = `INSERT OR FAIL INTO award VALUES (?1, ?2 & 0x7fffffff, (?2 >> 31) & 0xfffff, ?3, ?2 >> 51, ?4, ?5, '1', ?6, '', ?7)`
+	insertAward  = `INSERT OR FAIL INTO award VALUES (?1, ?2 & 0x7fffffff, (?2 >> 31) & 0xfffff, ?3, ?2 >> 51, ?4, ?5, ?8, ?6, ?9, ?7)`
+	segment      = ` FROM award WHERE k = $1 AND share BETWEEN $2 AND $3 AND txn = $4`
+	segmentMinus = `INSERT OR FAIL INTO posting SELECT k * 8 + 1, share * 16 + 1, -amount, txn` + segment + ` AND amount <> 0`
+	segmentPlus  = `INSERT OR FAIL INTO posting SELECT k * 8 + 2, share * 16 + 1, amount, txn` + segment + ` AND amount <> 0`
+	segmentOut   = `INSERT OR FAIL INTO outbox (k, entry) SELECT k, share * 16 + 1` + segment
+	insertPair   = `INSERT OR FAIL INTO posting VALUES ($1, $3, -$4, $5), ($2, $3, $4, $5)`
 	insertTxn    = `INSERT OR FAIL INTO txn VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	insertPost   = `INSERT OR FAIL INTO posting VALUES ($1, $2, $3, $4)`
 	insertOutbox = `INSERT OR FAIL INTO outbox (k, entry) VALUES ($1, $2)`
 )
 
-func (t *tx) stage(ctx context.Context) error {
-	_, err := t.conn.ExecContext(ctx, stageTable)
-	return err
+// pack puts share (31 bits), bucket (20) and epoch (12) into one number.
+func pack(share int, bucket int64, epoch uint64) int64 {
+	return int64(share) | bucket<<31 | int64(epoch)<<51
 }
 
 // Bulk implements sqlstore.Dialect.
@@ -63,59 +67,121 @@ func (d *dialect) Bulk(ctx context.Context, stx sqlstore.Tx, b *sqlstore.Bulk) e
 	return nil
 }
 
-// awards binds each award once and lets SQLite make the rows of the tables.
+// awards inserts awards one by one and makes postings and outbox rows out of
+// them, a segment at a time.
 func (t *tx) awards(ctx context.Context, list []sqlstore.Award) error {
-	if _, err := t.Exec(ctx, stageClear); err != nil {
+	if err := t.conn.Raw(func(c any) error { return insertAll(c.(driver.Conn), list) }); err != nil {
 		return err
 	}
-	if err := t.conn.Raw(func(c any) error { return stageAll(c.(driver.Conn), list) }); err != nil {
-		return err
+	for len(list) > 0 {
+		n := 1
+		low, high, money := list[0].Share, list[0].Share, list[0].Amount != 0
+		for n < len(list) && list[n].K == list[0].K && list[n].Txn == list[0].Txn {
+			low, high = min(low, list[n].Share), max(high, list[n].Share)
+			money = money || list[n].Amount != 0
+			n++
+		}
+		if err := t.follow(ctx, list[:n], low, high, money); err != nil {
+			return err
+		}
+		list = list[n:]
 	}
-	n, err := t.Exec(ctx, stageAward)
-	if err != nil {
-		return err
-	}
-	minus, err := t.Exec(ctx, stageMinus)
-	if err != nil {
-		return err
-	}
-	plus, err := t.Exec(ctx, stagePlus)
-	if err != nil {
-		return err
-	}
-	if int(n) != len(list) || plus != minus { // both legs come from the same rows
-		return fmt.Errorf("ledger: %w: %d awards staged, %d written with %d and %d postings", ledger.ErrUnbalanced, len(list), n, minus, plus)
-	}
-	if _, err = t.Exec(ctx, stageOutbox); err != nil {
-		return err
-	}
-	_, err = t.Exec(ctx, stageClear)
-	return err
+	return nil
 }
 
-// stageAll goes past database/sql, which costs as much as SQLite itself here.
-func stageAll(c driver.Conn, list []sqlstore.Award) error {
-	s, err := c.Prepare(stageRow)
+// follow makes what follows from a segment: awards of one red packet and one
+// transaction, with shares from low to high.
+func (t *tx) follow(ctx context.Context, list []sqlstore.Award, low, high int, money bool) error {
+	if len(list) < 4 || high-low > 4*len(list) {
+		return t.followEach(ctx, list)
+	}
+	var minus, plus int64
+	var err error
+	if money {
+		if minus, err = t.Exec(ctx, segmentMinus, list[0].K, low, high, list[0].Txn); err != nil {
+			return err
+		}
+		if plus, err = t.Exec(ctx, segmentPlus, list[0].K, low, high, list[0].Txn); err != nil {
+			return err
+		}
+	}
+	out, err := t.Exec(ctx, segmentOut, list[0].K, low, high, list[0].Txn)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	ex, ok := s.(driver.StmtExecContext)
-	if !ok {
-		return fmt.Errorf("ledger: the SQLite driver has no StmtExecContext")
+	if plus != minus || out != int64(len(list)) { // both legs come from the same rows
+		return fmt.Errorf("ledger: %w: %d awards made %d and %d postings and %d outbox rows", ledger.ErrUnbalanced, len(list), minus, plus, out)
 	}
-	args := make([]driver.NamedValue, 11)
+	return nil
+}
+
+// followEach does the same award by award: for few, or shares far apart.
+func (t *tx) followEach(ctx context.Context, list []sqlstore.Award) error {
+	for i := range list {
+		a := &list[i]
+		e := int64(ledger.EntryWin(a.Share))
+		if a.Amount != 0 {
+			from, to := sqlstore.AccountOf(a.K, ledger.AccountRedPacket), sqlstore.AccountOf(a.K, ledger.AccountPayable)
+			if _, err := t.Exec(ctx, insertPair, from, to, e, a.Amount, a.Txn); err != nil {
+				return err
+			}
+		}
+		if _, err := t.Exec(ctx, insertOutbox, a.K, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertAll goes past database/sql, which costs as much as SQLite itself here.
+func insertAll(c driver.Conn, list []sqlstore.Award) error {
+	usual, err := prepare(c, insertUsual)
+	if err != nil {
+		return err
+	}
+	defer usual.Close()
+	full, err := prepare(c, insertAward)
+	if err != nil {
+		return err
+	}
+	defer full.Close()
+	args := make([]driver.NamedValue, 9)
 	for i := range args {
 		args[i].Ordinal = i + 1
 	}
 	for i := range list {
 		a := &list[i]
-		for j, v := range [...]driver.Value{a.K, int64(a.Share), a.Bucket, a.Txn, int64(a.Epoch), int64(a.Seq), a.UID, a.N, a.Amount, a.Prize, posting.Ms(a.At)} {
-			args[j].Value = v
+		args[0].Value, args[1].Value, args[2].Value = a.K, pack(a.Share, a.Bucket, a.Epoch), a.Txn
+		args[3].Value, args[4].Value, args[5].Value, args[6].Value = int64(a.Seq), a.UID, a.Amount, posting.Ms(a.At)
+		if a.N == "1" && a.Prize == "" {
+			_, err = usual.ExecContext(context.Background(), args[:7])
+		} else {
+			args[7].Value, args[8].Value = a.N, a.Prize
+			_, err = full.ExecContext(context.Background(), args)
 		}
-		if _, err := ex.ExecContext(context.Background(), args); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// statement is a prepared statement of the driver itself.
+type statement interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+func prepare(c driver.Conn, q string) (statement, error) {
+	s, err := c.Prepare(q)
+	if err != nil {
+		return nil, err
+	}
+	st, ok := s.(statement)
+	if !ok {
+		s.Close()
+		return nil, fmt.Errorf("ledger: the SQLite driver lacks statements with contexts")
+	}
+	return st, nil
 }

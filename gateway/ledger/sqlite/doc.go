@@ -19,7 +19,7 @@
 // Readers have connections of their own, each on one snapshot, and are never
 // blocked by the writer.
 //
-// Awards are inserted through a staging table in memory: one bound row each,
-// then the rows of award, posting (two) and outbox by INSERT ... SELECT, which
-// is a third faster than binding every row of every table.
+// Awards are bound row by row, with as few values as can be; their two postings
+// and outbox rows are made from them by INSERT ... SELECT, a stretch of shares
+// at a time, which costs half of binding them.
 package sqlite

@@ -72,9 +72,6 @@ func open(ctx context.Context, o Options) (*dialect, error) {
 	if d.w, err = pin(ctx, wdb); err == nil {
 		err = d.w.migrate(ctx)
 	}
-	if err == nil {
-		err = d.w.stage(ctx)
-	}
 	if err != nil {
 		wdb.Close()
 		return nil, err
