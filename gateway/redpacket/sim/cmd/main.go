@@ -21,7 +21,7 @@ func main() {
 	bug := flag.Int("bug", 0, "put this known mistake back in (1 to 7)")
 	workers := flag.Int("workers", runtime.NumCPU(), "seeds at the same time")
 	flag.Parse()
-	debug.SetGCPercent(800) // many small worlds: memory is cheap here, marking it is not
+	debug.SetGCPercent(300) // many small worlds: memory is cheap here, marking it is not
 	if *seed != 0 {
 		*first, *seeds, *workers = *seed, 1, 1
 	}

@@ -1,0 +1,165 @@
+package redpacket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestPasswordIsCheckedAndTriesAreLimited(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(`{"amount":10000,"count":20,"password":"sesame"}`)
+		try := func(uid, password string) Outcome {
+			t.Helper()
+			out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: uid, Password: password})
+			w.must(err)
+			return out
+		}
+		if out := try("a", ""); out.Kind != Denied || out.Reason != "password" {
+			t.Fatalf("%+v", out)
+		}
+		for i := range 5 {
+			if out := try("a", "wrong"); out.Kind != Denied || out.Reason != "password" || out.Left != int64(4-i) {
+				t.Fatalf("%d: %+v", i, out)
+			}
+		}
+		for _, p := range []string{"wrong", "sesame"} {
+			if out := try("a", p); out.Kind != Denied || out.Reason != "tries" {
+				t.Fatalf("%s: %+v", p, out)
+			}
+		}
+		if out := try("b", "sesame"); out.Kind != Won {
+			t.Fatalf("%+v", out)
+		}
+		all := w.rdb.HGetAll(ctx, w.house.keys[id.Bucket()].rp(id.String())).Val()
+		for k, v := range all {
+			if v == "sesame" || k == "password" {
+				t.Error("the password is stored")
+			}
+		}
+	})
+}
+
+func TestAudiencesAreHeldByTheScript(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		list := w.fund(`{"amount":1000,"count":2,"audience":"list","list":["x","y"]}`)
+		if out := w.draw(list, "z"); out.Kind != Denied || out.Reason != "list" {
+			t.Fatalf("%+v", out)
+		}
+		if out := w.draw(list, "x"); out.Kind != Won {
+			t.Fatalf("%+v", out)
+		}
+		fans := w.fund(`{"amount":1000,"count":2,"audience":"fans"}`)
+		if out := w.draw(fans, "z"); out.Kind != Denied || out.Reason != "fans" {
+			t.Fatalf("%+v", out)
+		}
+		if out, err := w.desk.Draw(ctx, DrawRequest{ID: fans, UID: "z", Fan: true}); err != nil || out.Kind != Won {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	})
+}
+
+func TestDrawBeforeOpeningTellsTheTime(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		opens := time.Now().Add(time.Hour).Truncate(time.Second)
+		id := w.fund(fmt.Sprintf(`{"amount":1000,"count":2,"opens_at":%q}`, opens.Format(time.RFC3339)))
+		st, err := w.desk.Show(context.Background(), id)
+		if err != nil || st.State != StateScheduled {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		if out := w.draw(id, "a"); out.Kind != NotOpen || out.OpensAt != opens.UnixMilli() {
+			t.Fatalf("%+v", out)
+		}
+		// At the edge the home's clock decides, whatever the gateway's says.
+		seen := Seen{Now: opens.UnixMilli() - 100, Found: true, State: st}
+		if out, ok := seen.Decide(); ok {
+			t.Fatalf("the gateway decided at the edge: %+v", out)
+		}
+		if out, err := w.desk.Draw(context.Background(), DrawRequest{ID: id, UID: "a", Seen: &seen}); err != nil || out.Kind != NotOpen {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	})
+}
+
+func TestCachedSoldOutIsNotToldWithoutAskingHome(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id := w.fund(`{"amount":1000,"count":2}`)
+		w.draw(id, "a") // its reply was lost, and so was its w: record
+		w.draw(id, "b")
+		st, err := w.desk.Show(context.Background(), id)
+		if err != nil || st.State != StateSoldOut {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		if out := w.draw(id, "a"); out.Kind != Already {
+			t.Fatalf("%+v", out)
+		}
+		if out := w.draw(id, "c"); out.Kind != SoldOut {
+			t.Fatalf("%+v", out)
+		}
+	})
+}
+
+func TestPortalDrawsAgainUpToItsCap(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(`{"amount":800,"count":5,"mode":"portal","cap":3,"closes_at":"` + time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano) + `","prizes":[
+			{"name":"cash8","amount":400,"count":2,"chance_ppm":500000},
+			{"name":"tea","kind":"coupon","count":2,"chance_ppm":300000,"codes":["T1","T2"]},
+			{"name":"hug","kind":"other","count":1,"chance_ppm":200000}]}`)
+		draw := func(uid, n string) Outcome {
+			t.Helper()
+			out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: uid, N: n})
+			w.must(err)
+			return out
+		}
+		var fe *FieldError
+		if _, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "a"}); !errors.As(err, &fe) || fe.Field != "Idempotency-Key" {
+			t.Fatal(err)
+		}
+		wins, codes := 0, map[string]bool{}
+		for i := 0; i < 400; i++ {
+			uid := uidOf(i)
+			for n := range 4 {
+				out := draw(uid, fmt.Sprint("n", n))
+				if out.Kind == Closed {
+					i = 1000
+					break
+				}
+				if n == 3 && out.Kind != SoldOut && (out.Kind != Denied || out.Reason != "cap") {
+					t.Fatalf("a fourth draw: %+v", out)
+				}
+				if out.Kind != Won {
+					continue
+				}
+				wins++
+				if out.PrizeKind == "coupon" {
+					if codes[out.Code] {
+						t.Fatalf("coupon %s twice", out.Code)
+					}
+					codes[out.Code] = true
+				}
+				if again := draw(uid, fmt.Sprint("n", n)); again.Kind != Already || again.Share != out.Share || again.Prize != out.Prize {
+					t.Fatalf("%+v, first %+v", again, out)
+				}
+			}
+			w.settle()
+			time.Sleep(10 * time.Millisecond) // budgets are let out over time
+		}
+		if wins == 0 || wins > 5 {
+			t.Fatalf("%d prizes", wins)
+		}
+		w.settle()
+		w.clean(id)
+		_, err := w.desk.Close(ctx, id, "")
+		w.must(err)
+		w.settle()
+		r := w.clean(id)
+		if r.Payable+r.Refunding != 800 {
+			t.Fatalf("%v", r)
+		}
+	})
+}
