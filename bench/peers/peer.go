@@ -25,8 +25,8 @@ type peer struct {
 	others    []*rig.Proc // counted in "all": sluice's sync
 	open      []string    // red packets to win from
 	sold      string
-	admin     *sluiceGateway // of sluice only
-	users     uint64         // winners so far: each comes once
+	sluice    *rig.House // of sluice only
+	users     uint64     // winners so far: each comes once
 }
 
 type house struct {

@@ -18,8 +18,8 @@ import (
 var drawScript string
 
 const (
-	secret    = "bench-peers-secret-of-32-characters-or-more"
-	kid       = "k1"
+	secret    = rig.Secret
+	kid       = rig.KeyID
 	roomID    = "r1"
 	shareFen  = 100
 	knownUser = 1000 // users l0..l999 who lose and enter; they have u: records
