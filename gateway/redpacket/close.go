@@ -35,7 +35,7 @@ type Closer struct {
 	CloserConfig
 	h        *House
 	forgetAt time.Time
-	filtered map[string]bool // red packets whose filter is out, or not worth one
+	filterAt time.Time
 }
 
 // NewCloser checks its parts.
@@ -52,7 +52,7 @@ func NewCloser(cfg CloserConfig) (*Closer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Closer{CloserConfig: cfg, h: cfg.House, filtered: map[string]bool{}}, nil
+	return &Closer{CloserConfig: cfg, h: cfg.House}, nil
 }
 
 // Run closes until the context ends.
@@ -75,7 +75,24 @@ func (c *Closer) Step(ctx context.Context) error {
 		old := ledger.Filter{States: []string{ledger.Closed, ledger.Refunded}, ClosesBefore: now.Add(-c.Keep)}
 		err = errors.Join(err, c.each(ctx, old, c.forget))
 	}
+	if now.Sub(c.filterAt) >= 2*time.Second || now.Before(c.filterAt) {
+		c.filterAt = now
+		err = errors.Join(err, c.filters(ctx))
+	}
 	return err
+}
+
+// filters publishes the filters of winners that are due.
+func (c *Closer) filters(ctx context.Context) error {
+	var ids []ID
+	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed}, CreatedAfter: c.h.now().Add(-MaxOpenFor - c.Keep)}
+	err := c.each(ctx, alive, func(_ context.Context, id ID, row *ledger.RedPacket) error {
+		if c.h.now().Sub(row.ClosesAt) < c.Keep {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	return errors.Join(err, c.h.publishFilters(ctx, ids))
 }
 
 // each collects first: a callback of the ledger must not write to it, and closing takes time.

@@ -56,7 +56,11 @@ func (r *sourceReader) Read(ctx context.Context, reads []cachesync.Read) error {
 		if rd.NoFill || rd.Key[:2] == "u:" {
 			continue
 		}
-		filled, err := r.source.Fill(ctx, []string{rd.Key})
+		var source cachesync.Source = r.source
+		if rd.Key[:3] == "wf:" {
+			source = NewFilterSource(r.source.h)
+		}
+		filled, err := source.Fill(ctx, []string{rd.Key})
 		switch {
 		case err != nil:
 			rd.State, rd.Err = cachesync.Later, err
@@ -99,7 +103,7 @@ func (w *world) build(client func() *redis.Client, trusted bool) {
 	w.house, err = NewHouse(HouseConfig{Home: 1, IDs: w.ids, Control: w.rdb})
 	ok(err)
 	w.cache = &sourceReader{source: NewSource(w.house), wins: map[string]string{}, rp: map[string]cachesync.Record{}}
-	w.desk, err = NewHome(HomeConfig{House: w.house, Cache: w.cache})
+	w.desk, err = NewHome(HomeConfig{House: w.house, Cache: w.cache, Filters: NewFilters(w.cache)})
 	ok(err)
 	w.settler, err = NewSettler(SettlerConfig{House: w.house, Ledger: w.ledger, Freeze: w.ledger.Freeze, Blocking: client(),
 		Block: time.Millisecond, Log: quiet})

@@ -202,8 +202,8 @@ func (w *World) newHouse(l *link, backend func(redpacket.Backend) redpacket.Back
 func (w *World) startGateway() {
 	w.gateway.die = -1
 	h := w.newHouse(w.gateway, func(b redpacket.Backend) redpacket.Backend { return w.bug.backend(w, b) })
-	w.cache.source = redpacket.NewSource(h)
-	cfg := redpacket.HomeConfig{House: h, Cache: &w.cache, Random: randomReader{w.rng}}
+	w.cache.source, w.cache.filters = redpacket.NewSource(h), redpacket.NewFilterSource(h)
+	cfg := redpacket.HomeConfig{House: h, Cache: &w.cache, Filters: redpacket.NewFilters(&w.cache), Random: randomReader{w.rng}}
 	if w.embedded {
 		cfg.Confirm = w.confirm
 	}
@@ -441,6 +441,7 @@ func (w *World) payOut() {
 type cache struct {
 	w       *World
 	source  *redpacket.Source
+	filters *redpacket.FilterSource
 	records map[string]cachesync.Record
 	at      map[int]string // position in each change log
 }
@@ -487,7 +488,11 @@ func (c *cache) Read(ctx context.Context, reads []cachesync.Read) error {
 		if r.NoFill || r.Key[:2] == "u:" {
 			continue
 		}
-		filled, err := c.source.Fill(ctx, []string{r.Key})
+		source := cachesync.Source(c.source)
+		if r.Key[:3] == "wf:" {
+			source = c.filters
+		}
+		filled, err := source.Fill(ctx, []string{r.Key})
 		switch {
 		case err != nil:
 			r.State, r.Err = cachesync.Later, err
