@@ -134,6 +134,9 @@ type Config struct {
 	// as nginx does; zero value means their length is told.
 	Chunked bool
 
+	// DateHeader true writes a Date header; zero value leaves it to fasthttp.
+	DateHeader bool
+
 	// StreamHTTP10 is lua_http10_buffering off.
 	StreamHTTP10 bool
 

@@ -146,9 +146,9 @@ func (l *location) byLua(d *directive, phase, kind string) error {
 	case "set":
 		v := strings.TrimPrefix(d.args[0], "$")
 		l.loc.Set = append(l.loc.Set, ngx.Step{Go: func(r *ngx.Request) int {
-			ch, rc := get(r)
+			ch, _ := get(r)
 			if ch == nil {
-				return rc
+				return 500
 			}
 			var args []string
 			for _, x := range rest {
@@ -163,8 +163,22 @@ func (l *location) byLua(d *directive, phase, kind string) error {
 	case "server_rewrite":
 		l.srv.first = append(l.srv.first, run(ngx.PhaseServerRewrite))
 	case "rewrite":
+		if c.flag("rewrite_by_lua_no_postpone", false) {
+			s := run(ngx.PhaseRewrite)
+			l.loc.Set = append([]ngx.Step{{Go: func(r *ngx.Request) int {
+				if rc := s.Go(r); rc != ngx.OK {
+					return rc
+				}
+				return ngx.Declined
+			}}}, l.loc.Set...)
+			return nil
+		}
 		l.loc.Rewrite = []ngx.Step{run(ngx.PhaseRewrite)}
 	case "access":
+		if c.flag("access_by_lua_no_postpone", false) {
+			l.loc.Access = append([]ngx.Step{run(ngx.PhaseAccess)}, l.loc.Access...)
+			return nil
+		}
 		l.setAccess(run(ngx.PhaseAccess))
 	case "precontent":
 		l.loc.Precontent = []ngx.Step{run(ngx.PhasePrecontent)}
@@ -204,6 +218,9 @@ func (l *location) allowDeny(d *directive) {
 					if x.name == "allow" {
 						return ngx.OK
 					}
+					if !l.loc.SatisfyAny {
+						l.srv.c.logf(r, ngx.LevelErr, "access forbidden by rule")
+					}
 					return 403
 				}
 			}
@@ -226,7 +243,7 @@ func (l *location) doReturn(a []string) func(r *ngx.Request) int {
 		switch {
 		case code == 301 || code == 302 || code == 303 || code == 307 || code == 308:
 			u := expandVars(r, text)
-			if strings.HasPrefix(u, "/") {
+			if strings.HasPrefix(u, "/") && r.Main() == r {
 				h, _ := r.Main().Header("host")
 				u = "http://" + h + u
 			}
@@ -272,7 +289,7 @@ func doRewrite(a []string) (func(r *ngx.Request) int, error) {
 			if q := r.Args(); q != "" {
 				uri += "?" + q
 			}
-			if strings.HasPrefix(uri, "/") {
+			if strings.HasPrefix(uri, "/") && r.Main() == r {
 				h, _ := r.Main().Header("host")
 				uri = "http://" + h + uri
 			}

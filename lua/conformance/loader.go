@@ -557,7 +557,7 @@ func (c *config) file(arg string) func(r *ngx.Request) (*ngx.Chunk, int) {
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {
-			c.logf(r, ngx.LevelErr, fmt.Sprintf("failed to load external Lua file %q: cannot open %s", path, path))
+			c.logf(r, ngx.LevelErr, fmt.Sprintf("failed to load external Lua file %q: cannot open %s: No such file or directory", path, path))
 			if os.IsNotExist(err) {
 				return nil, 404
 			}

@@ -338,7 +338,9 @@ func versionNumber(s string) int {
 func declared(b *Block) string {
 	c := b.text("config") + b.text("http_config") + b.text("user_files")
 	logs := string(b.Sections["error_log"]) + string(b.Sections["grep_error_log_out"])
-	for _, w := range []string{"lua caching unused lua thread", "lua release ngx.ctx", "lua http cleanup reuse", "queue connect operation", "busy bufs", "worker cycle"} {
+	logs += string(b.Sections["grep_error_log"])
+	for _, w := range []string{"lua caching unused lua thread", "lua release ngx.ctx", "lua http cleanup reuse", "queue connect operation", "busy bufs", "worker cycle", "pcre JIT compiling", "lua reuse free buf", "lua rewrite handler",
+		"lua access handler", "lua content handler", "lua header filter for", "lua log handler", "lua clean up the timer", "lua capture header filter"} {
 		if strings.Contains(logs, w) {
 			return "needs nginx's own debug messages, which we declare not to have"
 		}
@@ -346,7 +348,7 @@ func declared(b *Block) string {
 	for _, d := range []struct{ word, why string }{
 		{`require "ffi"`, "ffi"}, {`require("ffi")`, "ffi"}, {"require 'ffi'", "ffi"}, {"string.dump", "string.dump"},
 		{"jit.v\"", "jit"}, {"ngx.req.socket", "ngx.req.socket"}, {"balancer_by_lua", "balancer_by_lua"}, {"ssl_certificate_by_lua", "ssl_*_by_lua"},
-		{"ngx.socket.udp", "ngx.socket.udp"}, {"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"},
+		{"ngx.socket.udp", "ngx.socket.udp"}, {"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"}, {"\x1bLJ", "string.dump"}, {"\x1bLua", "string.dump"}, {" -bg ", "string.dump"},
 	} {
 		if strings.Contains(c, d.word) {
 			return "needs " + d.why + ", which we declare not to have"

@@ -40,7 +40,7 @@ func (t *sluiceTarget) start(s *site) error {
 		ServerName: "localhost", Root: s.dir + "/html", Prefix: s.dir + "/", LuaPath: c.luaPath, LuaCPath: c.luaCPath,
 		MaxPendingTimers: c.maxPending, MaxRunningTimers: c.maxRunning, Sockets: c.sockets(),
 		RegexMatchLimit: c.matchLimit, Getenv: c.getenv, ChunkName: c.chunkName,
-		Files: os.ReadFile, ServerHeader: "nginx", Chunked: true, StreamHTTP10: !c.flag("lua_http10_buffering", true), KeepUnderscores: c.keepUnderscores,
+		Files: os.ReadFile, ServerHeader: "nginx", Chunked: true, DateHeader: true, StreamHTTP10: !c.flag("lua_http10_buffering", true), KeepUnderscores: c.keepUnderscores,
 	})
 	t.b, err = t.rt.Load(c.files, c.entries)
 	if err != nil {
@@ -67,7 +67,7 @@ func (t *sluiceTarget) start(s *site) error {
 				},
 				DisableHeaderNamesNormalizing: true, NoDefaultServerHeader: true, ReadBufferSize: 32 << 10,
 				MaxRequestBodySize: 30 << 20, ReadTimeout: c.readTimeout(), IdleTimeout: 10 * time.Second,
-				Logger: nullLogger{}, CloseOnShutdown: true, NoDefaultContentType: true, NoDefaultDate: false,
+				Logger: nullLogger{}, CloseOnShutdown: true, NoDefaultContentType: true, NoDefaultDate: true, StreamRequestBody: true,
 			}
 			t.srvs = append(t.srvs, fs)
 			go func() { _ = fs.Serve(l) }()

@@ -95,6 +95,12 @@ func NewAPI() *API {
 			"pid":   func(t *vm.Thread) int { t.Push(vm.Int(os.Getpid())); return 1 },
 			"id":    func(t *vm.Thread) int { t.Push(vm.Int(0)); return 1 },
 			"count": func(t *vm.Thread) int { t.Push(vm.Int(1)); return 1 },
+			"pids": func(t *vm.Thread) int {
+				tb := vm.NewTable(1, 0)
+				tb.SetInt(1, vm.Int(os.Getpid()))
+				t.Push(tb.Value())
+				return 1
+			},
 		}),
 		meta:       funcs(map[string]vm.GoFunc{"__index": ngxIndex, "__newindex": ngxNewIndex}),
 		varMeta:    funcs(map[string]vm.GoFunc{"__index": varIndex, "__newindex": varNewIndex}),
@@ -161,7 +167,6 @@ func (v *VM) config() vm.Value {
 	c.SetStr("debug", vm.False)
 	c.SetStr("nginx_version", vm.Int(nginxVersionN))
 	c.SetStr("ngx_lua_version", vm.Int(luaVersion))
-	c.SetStr("is_console", vm.False)
 	c.SetStr("prefix", vm.NewFunc("prefix", func(t *vm.Thread) int {
 		t.PushString(vmOf(t).host.Prefix)
 		return 1
@@ -285,7 +290,9 @@ func argNewIndex(t *vm.Thread) int {
 	switch int(f) {
 	case 1:
 		switch v.Type() {
-		case vm.TypeNil, vm.TypeString, vm.TypeNumber:
+		case vm.TypeNil:
+			v = vm.String("")
+		case vm.TypeString, vm.TypeNumber:
 		case vm.TypeTable:
 			if msg := checkArray(v.AsTable(), 0); msg != "" {
 				t.ArgError(3, msg)

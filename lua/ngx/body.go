@@ -1,6 +1,7 @@
 package ngx
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -37,8 +38,38 @@ func (r *Request) readBody() {
 	}
 }
 
+// streamed reads a body that the server left on the connection.
+func (r *Request) streamed(t *vm.Thread) {
+	if r.ctx == nil || r.parent != nil || r.body.read || r.body.discarded || r.body.set || !r.ctx.Request.IsBodyStream() {
+		return
+	}
+	req := &r.ctx.Request
+	var body []byte
+	var err error
+	read := func() {
+		body, err = io.ReadAll(req.BodyStream())
+	}
+	if t != nil {
+		Block(t, read)
+	} else {
+		read()
+	}
+	if err != nil {
+		r.body.discarded = true
+		if t != nil {
+			r.stop(t, signal{kind: sigExit, code: 408})
+		}
+		return
+	}
+	_ = req.CloseBodyStream()
+	req.SetBody(body)
+}
+
 // ReadBody makes the body available, as ngx.req.read_body does.
-func (r *Request) ReadBody() { r.readBody() }
+func (r *Request) ReadBody() {
+	r.streamed(nil)
+	r.readBody()
+}
 
 // Body is what has been read of the body.
 func (r *Request) Body() string {
@@ -63,7 +94,9 @@ func noArgs(t *vm.Thread) {
 
 func bodyReadBody(t *vm.Thread) int {
 	noArgs(t)
-	need(t, phasesRun).readBody()
+	r := need(t, phasesRun)
+	r.streamed(t)
+	r.readBody()
 	return 0
 }
 
@@ -160,7 +193,7 @@ func bodyInit(t *vm.Thread) int {
 	}
 	r := need(t, phasesReq)
 	if t.NArgs() == 1 {
-		if n := t.CheckInt(1); n <= 0 {
+		if n := t.CheckInt(1); n < 0 {
 			t.Errorf("bad size argument: %d", n)
 		}
 	}

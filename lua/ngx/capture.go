@@ -124,6 +124,7 @@ func (r *Request) newSub(t *vm.Thread, index int, uri string, opt vm.Value) *Req
 		uri: uri, argsKnown: true, internal: true, clen: -1, start: r.start, method: "GET",
 		subDepth: r.subDepth + 1, hostVar: r.hostVar}
 	if sub.subDepth > maxSubDepth {
+		r.vm.host.log(r, LevelErr, fmt.Sprintf("lua subrequests cycle while processing \"%s\"", uri))
 		t.Errorf("failed to issue subrequest: -1")
 	}
 	sub.inKnown = true
@@ -157,6 +158,9 @@ func (r *Request) newSub(t *vm.Thread, index int, uri string, opt vm.Value) *Req
 		}
 	}
 	sub.args = args
+	if sub.subArgsSet {
+		sub.args = sub.subArgs
+	}
 	sub.subBody(t, body, forward)
 	return sub
 }
@@ -203,7 +207,7 @@ func (r *Request) subOptions(t *vm.Thread, sub *Request, o *vm.Table) {
 			if !ok {
 				t.Errorf("attempt to use bad variable value type %s", v.Type())
 			}
-			sub.SetVar(name, s)
+			r.setSubVar(t, sub, strings.ToLower(name), s)
 		})
 	}
 	if h := o.GetStr("headers"); !h.IsNil() {
@@ -229,6 +233,24 @@ func (r *Request) subOptions(t *vm.Thread, sub *Request, o *vm.Table) {
 		}
 		sub.ctxTable = c.AsTable()
 	}
+}
+
+// setSubVar sets a variable of a sub-request; only what exists can be set.
+func (r *Request) setSubVar(t *vm.Thread, sub *Request, name, value string) {
+	if name == "args" {
+		sub.subArgs, sub.subArgsSet = value, true
+		return
+	}
+	if _, ok := r.vars[name]; ok {
+		sub.SetVar(name, value)
+		return
+	}
+	msg := "variable \"" + name + "\" cannot be assigned a value (maybe you forgot to define it first?) "
+	if _, _, known := r.builtin(name); known {
+		msg = "variable \"" + name + "\" not changeable"
+	}
+	r.vm.host.log(r, LevelErr, msg)
+	t.Errorf("failed to adjust the subrequest: -1")
 }
 
 func each(tb *vm.Table, f func(k, v vm.Value)) {

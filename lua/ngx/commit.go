@@ -46,6 +46,9 @@ func (r *Request) commitAll() {
 	if r.ctype != "" && r.status != 204 && r.status != 304 {
 		h.SetContentType(r.ctype)
 	}
+	if r.vm.host.DateHeader && !r.noDate {
+		h.Set("Date", httpTime(r.vm.host.Now().Unix()))
+	}
 	if r.vm.host.ServerHeader != "" {
 		h.SetServer(r.vm.host.ServerHeader)
 	}

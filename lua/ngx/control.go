@@ -60,6 +60,7 @@ func apiExec(t *vm.Thread) int {
 		uri, args = uri[:i], uri[i+1:]
 	}
 	if unsafeURI(uri) {
+		r.vm.host.log(r, LevelErr, "unsafe URI \""+uri+"\" was detected")
 		t.Errorf("unsafe uri")
 	}
 	if n == 2 {
@@ -147,7 +148,7 @@ func unsafeByte(s string) (byte, bool) {
 func escapeLog(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= 0x1f || c == 0x7f || c == '\\' && false {
+		if c := s[i]; c <= 0x1f || c >= 0x7f || c == '\\' || c == '"' {
 			fmt.Fprintf(&b, "\\x%02X", c)
 		} else {
 			b.WriteByte(s[i])

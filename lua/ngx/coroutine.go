@@ -5,10 +5,20 @@ import "sluice/lua/vm"
 // yieldSource makes coroutine.yield work in the entry thread of a handler,
 // where there is nobody to yield to: the other light threads run, then it
 // goes on.
-const yieldSource = `local yield, entry, relax = ...
+//
+// wrap hands errors on as they are, where LuaJIT's own puts one more position
+// in front.
+const yieldSource = `local yield, entry, relax, create, resume, error = ...
+local function check(ok, ...)
+  if ok then return ... end
+  return error((...), 0)
+end
 return function(...)
   if entry() then return relax() end
   return yield(...)
+end, function(f)
+  local co = create(f)
+  return function(...) return check(resume(co, ...)) end
 end`
 
 func (v *VM) openCoroutines() {
@@ -30,11 +40,13 @@ func (v *VM) openCoroutines() {
 		v.cur.check(t)
 		return 0
 	})
-	res, err := v.State.Call(v.State.Load(p, v.State.Globals()), co.GetStr("yield"), entry, relax)
+	res, err := v.State.Call(v.State.Load(p, v.State.Globals()), co.GetStr("yield"), entry, relax,
+		co.GetStr("create"), co.GetStr("resume"), v.State.Globals().GetStr("error"))
 	if err != nil {
 		panic(err)
 	}
 	co.SetStr("yield", res[0])
+	co.SetStr("wrap", res[1])
 	status := co.GetStr("status")
 	co.SetStr("status", vm.NewFunc("status", func(t *vm.Thread) int {
 		if th := t.Arg(1).AsThread(); th != nil {

@@ -254,7 +254,7 @@ func (r *Request) step(s *Step, p Phase) int {
 		return s.Go(r)
 	}
 	if r.loc != nil && r.loc.NeedBody {
-		r.readBody()
+		r.ReadBody()
 	}
 	return r.script(s.Lua, p)
 }
@@ -458,6 +458,11 @@ func (r *Request) special(code int) (again bool) {
 	r.status = code
 	r.clen = -1
 	r.held = false
+	if r.isSub() { // its parent gets the status, and no page
+		r.buf, r.headerSent, r.eof = r.buf[:0], true, true
+		r.ctype, r.ctypeSet = "", true
+		return false
+	}
 	r.errPageBody = true
 	r.buf = r.buf[:0]
 	r.ctype, r.ctypeSet = "", true
@@ -507,7 +512,11 @@ func (r *Request) filterError(err error, prefix string) (exited bool) {
 	var le *vm.Error
 	if errors.As(err, &le) {
 		msg := errorText(le)
-		r.vm.host.log(r, LevelErr, prefix+msg)
+		line := prefix + msg
+		if le.Traceback != "" && msg != "unknown reason" {
+			line += "\nstack traceback:" + traceBody(le.Traceback)
+		}
+		r.vm.host.log(r, LevelErr, line)
 		r.vm.host.Failed(r, r.phase.String(), msg, le.Traceback)
 		return false
 	}
@@ -617,7 +626,8 @@ func (r *Request) ClearRespHeader(name string) {
 		r.ctype, r.ctypeSet = "", true
 		return
 	}
-	if strings.EqualFold(name, "server") || strings.EqualFold(name, "date") {
+	if strings.EqualFold(name, "date") {
+		r.noDate = true
 		return
 	}
 	r.DelRespHeader(name)

@@ -162,7 +162,7 @@ func apiEscapeURI(t *vm.Thread) int {
 	if !t.Arg(2).IsNil() {
 		n, ok := t.Arg(2).AsNumber()
 		if !ok {
-			t.Errorf("\"type\" is not a number")
+			t.Raise(vm.String(t.Where(2) + "\"type\" is not a number"))
 		}
 		switch n {
 		case 0:
@@ -178,7 +178,7 @@ func apiEscapeURI(t *vm.Thread) int {
 			tab = &escMemcached
 		default:
 			s, _ := t.Arg(2).ToStringValue()
-			t.Errorf("\"type\" %s out of range", s)
+			t.Raise(vm.String(t.Where(2) + "\"type\" " + s + " out of range"))
 		}
 	}
 	t.PushString(escape(textArg(t, 1), tab))

@@ -292,8 +292,9 @@ func respGetHeaders(t *vm.Thread) int {
 	limit := maxArg(t, 1, 100)
 	raw := t.ToBool(2)
 	tb := vm.NewTable(0, len(r.out)+4)
-	n, truncated := 0, false
+	n, total, truncated := 0, 0, false
 	put := func(k, v string) {
+		total++
 		if limit > 0 && n >= limit {
 			truncated = true
 			return
@@ -326,6 +327,7 @@ func respGetHeaders(t *vm.Thread) int {
 	}
 	t.Push(tb.Value())
 	if truncated {
+		r.vm.host.debug(r, "lua exceeding response header limit "+strconv.Itoa(total)+" > "+strconv.Itoa(limit))
 		t.PushString("truncated")
 		return 2
 	}

@@ -59,6 +59,7 @@ type Host struct {
 	MaxTimers     int  // pending ones in all
 	MaxRunning    int  // running ones in all
 	Debug         bool // debug lines go to Log too
+	DateHeader    bool // we write Date, so that a script can take it out
 	Chunked       bool // answers of unknown length are chunked, as nginx sends them
 	StreamHTTP10  bool // lua_http10_buffering off
 

@@ -31,6 +31,9 @@ func logLine(t *vm.Thread, level, from int) int {
 	var b strings.Builder
 	b.WriteString("[lua] ")
 	where := strings.TrimSuffix(t.Where(1), " ")
+	if !strings.Contains(where, "(") { // the last part of a path is enough
+		where = where[strings.LastIndexByte(where, '/')+1:]
+	}
 	b.WriteString(where)
 	b.WriteByte(' ')
 	if name := callerName(t); name != "" {
@@ -76,13 +79,13 @@ func appendLogArgs(t *vm.Thread, from int) []byte {
 		case vm.TypeTable:
 			mt := v.AsTable().Metatable()
 			if mt == nil || mt.GetStr("__tostring").IsNil() {
-				t.ArgError(i, "expected table to have __tostring metamethod")
+				t.ArgError(i-from+1, "expected table to have __tostring metamethod")
 			}
 			b = append(b, t.ToString(v)...)
 		case vm.TypeLightUserdata:
 			b = append(b, "null"...)
 		default:
-			t.ArgError(i, "string, number, boolean, or nil expected, got "+v.Type().String())
+			t.ArgError(i-from+1, "string, number, boolean, or nil expected, got "+v.Type().String())
 		}
 	}
 	return b

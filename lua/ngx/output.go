@@ -29,7 +29,7 @@ func (r *Request) sendHeader(t *vm.Thread) bool {
 		return false
 	}
 	r.headerSent = true
-	if r.method == "HEAD" && !r.isSub() || r.status == 204 || r.status == 304 {
+	if r.method == "HEAD" || r.status == 204 || r.status == 304 {
 		r.headerOnly = true
 	}
 	return true

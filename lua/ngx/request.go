@@ -89,6 +89,7 @@ type Request struct {
 	held        bool // output waits for the end of the script
 	errStatus   int  // of an error page's answer; 0 leaves it
 	reason      string
+	noDate      bool
 	connClose   bool
 
 	ctxTable    *vm.Table
@@ -96,6 +97,8 @@ type Request struct {
 	captures    []string
 	setArgs     []string
 	subDepth    int
+	subArgs     string
+	subArgsSet  bool
 	subsPending int
 }
 

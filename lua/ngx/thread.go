@@ -149,7 +149,7 @@ func (r *Request) drain() {
 func lightOf(t *vm.Thread, i int) *task {
 	th := t.Arg(i).AsThread()
 	if th == nil {
-		t.ArgError(i, "coroutine expected")
+		t.ArgError(i, "lua thread expected")
 	}
 	tk, _ := th.Data().(*task)
 	return tk
@@ -161,7 +161,7 @@ func threadWait(t *vm.Thread) int {
 	tk := v.cur
 	n := t.NArgs()
 	if n == 0 {
-		t.ArgError(1, "coroutine expected")
+		t.Errorf("at least one coroutine should be specified")
 	}
 	for {
 		for i := 1; i <= n; i++ {

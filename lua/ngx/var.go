@@ -92,7 +92,8 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 	case "uri", "document_uri":
 		return found(r.URI())
 	case "args", "query_string":
-		return found(r.Args())
+		a := r.Args()
+		return a, a != "", true
 	case "is_args":
 		if r.Args() != "" {
 			return found("?")
@@ -102,6 +103,8 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 		return found(string(m.ctx.Request.Header.RequestURI()))
 	case "request_method":
 		return found(m.method)
+	case "echo_request_method":
+		return found(r.method)
 	case "request":
 		return found(r.requestLine())
 	case "scheme":
