@@ -212,6 +212,9 @@ func fingerprint(f Feed) string {
 
 // skipped reports rows that are no reason to stop.
 func skipped(err error) (bad *source.BadRow, filtered bool) {
+	if err == nil { // most rows; errors.As would make garbage for each
+		return nil, false
+	}
 	errors.As(err, &bad)
 	return bad, errors.Is(err, plan.ErrFiltered)
 }

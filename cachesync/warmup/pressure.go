@@ -24,6 +24,7 @@ func (t *target) pressure(ctx context.Context) {
 	if t.cfg.Rate > 0 {
 		most = rate.Limit(t.cfg.Rate)
 	}
+	var best rate.Limit // reached so far; pressure takes away 15/16 of it at most
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -35,12 +36,13 @@ func (t *target) pressure(ctx context.Context) {
 		now := t.stored.Load() + t.replaced.Load() + t.kept.Load()
 		speed := rate.Limit(now - written)
 		written = now
+		best = max(best, speed)
 		switch limit := t.limit.Limit(); {
 		case evicted > 0 || slow:
 			if limit == rate.Inf || limit > speed {
 				limit = speed
 			}
-			t.limit.SetLimit(max(limit/2, 1000))
+			t.limit.SetLimit(max(limit/2, best/16, 1000))
 			t.backoffs.Add(1)
 		case limit < most:
 			// Far above what was ever reached the limit means nothing any more.

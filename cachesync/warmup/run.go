@@ -37,6 +37,7 @@ type run struct {
 	rowsAtStart         int64
 	pass                atomic.Value // string: what is being done
 	rejected            int
+	readRows, readBad   int64 // of the main pass, ahead of what is committed
 	alarmed             string
 	result              Result
 	warmed              time.Time // when all was written
@@ -185,7 +186,7 @@ func (r *run) load(ctx context.Context) error {
 	r.st = saved
 	r.ledger.position, r.ledger.counts = saved.Position, saved.Counts
 	r.ledger.sample.Restore(saved.Sample)
-	r.rowsAtStart = saved.Counts.Rows
+	r.rowsAtStart, r.readRows, r.readBad = saved.Counts.Rows, saved.Counts.Rows, saved.Counts.Bad
 	now := r.canaries(ctx)
 	for _, t := range r.targets {
 		for addr, n := range t.nodes {
@@ -408,6 +409,8 @@ func (r *run) feed(ctx context.Context, in FeedReader, only map[*nodeState]bool)
 		}
 		if only == nil {
 			r.units.Store(in.Done())
+			r.readRows += b.counts.Rows
+			r.readBad += b.counts.Bad
 		}
 		if limit.WaitN(ctx, min(int(b.counts.Rows), r.cfg.Batch)) != nil {
 			return nil
@@ -475,8 +478,7 @@ func (r *run) reject(bad *source.BadRow, b *batch) error {
 		}{bad.File, bad.Line, bad.Reason, string(bad.Row)})
 		r.cfg.Rejects.Write(append(line, '\n'))
 	}
-	c := r.ledger.totals()
-	rows, n := c.Rows+b.counts.Rows+1, c.Bad+b.counts.Bad
+	rows, n := r.readRows+b.counts.Rows+1, r.readBad+b.counts.Bad
 	// The fraction means something from a few rows on.
 	if r.cfg.MaxBad < 0 || rows >= 100 && float64(n) > r.cfg.MaxBad*float64(rows) {
 		return fail(ExitSource, "%d of %d rows are bad, more than %.2f %%; the last: %w", n, rows, 100*max(r.cfg.MaxBad, 0), bad)

@@ -31,7 +31,7 @@ func NewSample(k int) *Sample { return &Sample{k: k, at: make(map[string]*Entry,
 
 // Offer takes part in the sampling. A key offered again keeps its highest version.
 func (s *Sample) Offer(key string, v record.Version) {
-	h := xxhash.Sum64String(key)
+	h := mix(xxhash.Sum64String(key))
 	if s.full && h >= s.heap[0].hash {
 		if h == s.heap[0].hash {
 			s.raise(key, v)
@@ -49,6 +49,15 @@ func (s *Sample) Offer(key string, v record.Version) {
 		delete(s.at, gone.Key)
 	}
 	s.full = len(s.heap) == s.k
+}
+
+// mix makes the order of the sample independent of the ring's, which goes by the
+// same hash: else the sample would be one arc of the ring, and mostly one
+// node's keys. (The finalizer of SplitMix64, Steele et al. 2014.)
+func mix(h uint64) uint64 {
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
 }
 
 func (s *Sample) raise(key string, v record.Version) bool {
