@@ -69,6 +69,8 @@ const (
 
 	lockPrefix   = "lk:"
 	lockSeconds  = 2
+	lockToAsk    = time.Second             // the question must be out by then
+	lockSurely   = 1500 * time.Millisecond // after it, the lock may be another's
 	watchEvery   = 5 * time.Millisecond
 	looksPerLock = 20
 )
@@ -182,7 +184,7 @@ func (f *filler) finish(fl *flight, s State, r Record, err error) {
 // work takes flights in batches; the urgent ones first.
 func (f *filler) work() {
 	defer f.wg.Done()
-	var b apply.Batch
+	b := apply.Batch{Patience: MaxFillAge, Now: f.cache.now}
 	batch := make([]*flight, 0, f.limits.Batch)
 	for {
 		batch = batch[:0]
@@ -235,13 +237,17 @@ func (f *filler) run(b *apply.Batch, batch []*flight) {
 	}
 	ctx, cancel := context.WithTimeout(f.ctx, f.limits.Timeout)
 	defer cancel()
-	mine := f.unfilled(ctx, f.lock(ctx, todo))
+	locked := f.cache.now()
+	mine := f.unfilled(ctx, f.lock(ctx, todo), locked)
 	f.rate.giveBack(len(todo) - len(mine))
-	if len(mine) == 0 {
-		return
+	switch {
+	case len(mine) == 0:
+	case f.cache.now().Sub(locked) > lockToAsk: // paused: the lock may not last until the answer
+		f.answer(mine, Later, ErrLater)
+	default:
+		f.ask(ctx, b, mine)
+		f.unlock(mine, locked)
 	}
-	f.ask(ctx, b, mine)
-	f.unlock(mine)
 }
 
 func (f *filler) answer(list []*flight, s State, err error) {
@@ -271,18 +277,22 @@ func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
 	return mine
 }
 
-func (f *filler) unlock(list []*flight) {
+// unlock removes locks while they are surely our own; one that stays goes by itself.
+func (f *filler) unlock(list []*flight, locked time.Time) {
+	if f.cache.now().Sub(locked) > lockSurely {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), f.limits.Timeout)
 	defer cancel()
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
 		ops[i] = memcache.Op{Kind: memcache.Delete, Key: lockPrefix + fl.key}
 	}
-	f.cache.store.Do(ctx, ops) // a lock that stays goes by itself
+	f.cache.store.Do(ctx, ops)
 }
 
 // unfilled looks again, now under the lock: what somebody filled meanwhile is answered.
-func (f *filler) unfilled(ctx context.Context, list []*flight) (left []*flight) {
+func (f *filler) unfilled(ctx context.Context, list []*flight, locked time.Time) (left []*flight) {
 	if len(list) == 0 {
 		return nil
 	}
@@ -296,7 +306,7 @@ func (f *filler) unfilled(ctx context.Context, list []*flight) (left []*flight) 
 		}
 	}
 	if len(filled) > 0 {
-		f.unlock(filled)
+		f.unlock(filled, locked)
 	}
 	return left
 }
@@ -371,7 +381,7 @@ func (f *filler) ask(ctx context.Context, b *apply.Batch, list []*flight) {
 			writes = append(writes, apply.Write{Key: g.Key, Record: g.Record, Expiry: g.Expiry})
 		}
 	}
-	b.Apply(ctx, f.cache.store, writes, now)
+	b.Apply(ctx, f.cache.store, writes, asked)
 	for i := range writes {
 		f.written(&writes[i], byKey[writes[i].Key])
 	}

@@ -48,6 +48,11 @@ func (s *Syncer) nodeCold(node string) {
 	for _, c := range s.deps.Caches {
 		c.Forget()
 	}
+	for _, l := range s.links {
+		for _, a := range l.all() {
+			a.Rewind()
+		}
+	}
 	select {
 	case s.cold <- node:
 	default:

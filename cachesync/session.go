@@ -21,7 +21,7 @@ var (
 )
 
 // Run works until the context ends, the region is drained (ErrDrained), or another process
-// takes its place (region.ErrFenced).
+// takes its place (region.ErrFenced, apply.ErrFenced).
 func (s *Syncer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -67,6 +67,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 				s.deps.Log.Error("own memcached cannot be emptied", "err", err)
 				pause(ctx, time.Second)
 			}
+			for _, l := range s.links {
+				changelog.Leave(ctx, l.rdb, s.cfg.Region) // its old position is of no use
+			}
 			claim = region.Joining
 		case errors.Is(err, region.ErrLost):
 			s.deps.Log.Warn("this region fell off the list of regions: registering again", "region", s.cfg.Region)
@@ -96,7 +99,12 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 		s.arm(l)
 		for _, a := range l.all() {
 			wg.Add(1)
-			go func() { defer wg.Done(); a.Run(ctx) }()
+			go func() {
+				defer wg.Done()
+				if err := a.Run(ctx); errors.Is(err, apply.ErrFenced) {
+					cancel(err) // another process does this region's work now
+				}
+			}()
 		}
 	}
 	if m != nil {
@@ -125,25 +133,48 @@ func (s *Syncer) rejoin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// prepare finds out whether this region goes on from saved positions. If not, it picks a
-// neighbour to copy and takes the neighbour's positions as its own beginning: all that the
-// neighbour had not applied yet will come through the logs.
+// prepare finds out where this region goes on: from positions saved in its own memcached;
+// else (memcached lost them, with its data) from what it last told the homes; else it is new
+// here: it begins at a neighbour's positions, or at the head of the logs, with an empty cache.
 func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
-	saved, err := s.saved(ctx)
-	if err != nil || saved {
-		return nil, err
-	}
 	for _, l := range s.links {
 		l.mu.Lock()
 		l.start = nil
 		l.mu.Unlock()
 	}
-	if s.registry == nil {
+	saved, err := s.saved(ctx)
+	if err != nil || saved {
+		return nil, err
+	}
+	if s.beginAt(ctx, s.cfg.Region) == nil {
 		return nil, nil
 	}
 	s.say("looking for a neighbour", 0)
+	neighbour, err := s.neighbour(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if neighbour == nil {
+		for _, l := range s.links {
+			if err := s.beginAtHead(ctx, l); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// A fill that asked its home before these positions may still be written: wait for it,
+	// then empty. What is filled from now on is as new as where we begin.
+	pause(ctx, MaxFillAge+100*time.Millisecond)
 	if err := s.empty(ctx); err != nil {
 		s.deps.Log.Warn("own memcached cannot be emptied before joining", "err", err)
+	}
+	return neighbour, ctx.Err()
+}
+
+// neighbour picks an active region to copy and begins at its positions: all that it has not
+// written yet will come through the logs.
+func (s *Syncer) neighbour(ctx context.Context) (*region.Region, error) {
+	if s.registry == nil {
+		return nil, nil
 	}
 	list, err := s.registry.List(ctx)
 	if err != nil {
@@ -158,14 +189,29 @@ func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
 	return nil, nil
 }
 
+func (s *Syncer) beginAtHead(ctx context.Context, l *link) error {
+	at := map[int]changelog.ID{}
+	for b := range Buckets {
+		id, err := changelog.Head(ctx, l.rdb, b)
+		if err != nil {
+			return err
+		}
+		at[b] = id
+	}
+	l.mu.Lock()
+	l.start = at
+	l.mu.Unlock()
+	return s.ackAt(ctx, l, at)
+}
+
 // saved reports whether any position is saved here.
 func (s *Syncer) saved(ctx context.Context) (bool, error) {
-	p := apply.CachePositions{Store: s.store, Now: s.deps.Now}
+	p := &apply.CachePositions{Store: s.store, Now: s.deps.Now}
 	for try := 0; ; try++ {
 		var failed error
 		for _, l := range s.links {
 			for _, buckets := range groups(l.home.Redis.Cluster) {
-				at, err := p.Load(ctx, linkName(l.home, buckets))
+				at, _, err := p.Look(ctx, linkName(l.home, buckets))
 				if err != nil {
 					failed = err
 				}
@@ -195,6 +241,9 @@ func (s *Syncer) beginAt(ctx context.Context, neighbour string) error {
 			return fmt.Errorf("cachesync: positions of %s at home %s: %w", neighbour, l.home.Name, err)
 		}
 		at := apply.ParsePositions(text)
+		if len(at) == 0 {
+			return fmt.Errorf("cachesync: %s has told home %s no position", neighbour, l.home.Name)
+		}
 		if err := s.ackAt(ctx, l, at); err != nil {
 			return err
 		}

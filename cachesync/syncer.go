@@ -190,7 +190,7 @@ func (s *Syncer) arm(l *link) {
 	for _, buckets := range groups(l.home.Redis.Cluster) {
 		list = append(list, apply.New(apply.Config{
 			Source: linkName(l.home, buckets), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
-			Positions: apply.CachePositions{Store: s.store, Now: s.deps.Now},
+			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
 				Dial: func(ctx context.Context) (net.Conn, error) { return s.dialBucket(ctx, l, buckets[0]) },

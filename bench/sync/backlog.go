@@ -41,7 +41,7 @@ func backlog(h *host, records, different int) (out cleared) {
 		for _, b := range buckets() {
 			heads[b], _ = changelog.Head(context.Background(), src.rdb, b)
 		}
-		for !reached(a.Applied(), heads) {
+		for !reached(a.Written(), heads) {
 			out.maxSize = max(out.maxSize, a.Stats().BacklogBytes)
 			time.Sleep(2 * time.Millisecond)
 			if time.Since(began) > time.Minute {

@@ -81,7 +81,7 @@ func store(h *host, addr string) *memcache.Client {
 // start runs an applier as a Syncer would; stop ends it.
 func start(src *home, cfg apply.Config) (a *apply.Applier, stop func()) {
 	cfg.Source, cfg.Buckets, cfg.Reader = "home", buckets(), reader(src.addr)
-	cfg.Positions = apply.CachePositions{Store: cfg.Store}
+	cfg.Positions = &apply.CachePositions{Store: cfg.Store}
 	cfg.Log = slog.New(slog.DiscardHandler)
 	a = apply.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,13 @@ type Reader interface {
 	Close()
 }
 
+// ErrFenced: another process has taken over the applying of this source in this region.
+var ErrFenced = errors.New("apply: another process applies this source here")
+
 // Positions keeps how far a source has been applied, in the destination region.
 type Positions interface {
-	// Load returns the saved positions; buckets that have none are absent.
+	// Load returns the saved positions (buckets that have none are absent) and makes the
+	// caller the one who may save: a Save of the one before fails with ErrFenced.
 	Load(ctx context.Context, source string) (map[int]changelog.ID, error)
 	Save(ctx context.Context, source string, at map[int]changelog.ID) error
 }
@@ -76,6 +81,13 @@ type Applier struct {
 	mu       sync.Mutex
 	cur      *pending // being filled by the reader
 	caughtUp bool
+	settled  bool           // caught up once since the beginning
+	starts   []changelog.ID // where this applier began
+	again    time.Time      // when to begin there once more; zero: it has
+	hold     bool           // until the second pass is written, starts is the position
+	history  []past         // of applied, oldest first
+	asOf     time.Time      // what is pending is the state of the log at this time
+	since    time.Time      // the turn being gathered has its first change since then
 	read     []changelog.ID // read up to here
 	applied  []changelog.ID // written up to here
 	holding  []bool         // position must not be saved: the bucket is being repaired
@@ -87,6 +99,7 @@ type Applier struct {
 	wake  chan struct{} // something is pending, or the reader caught up
 	space chan struct{} // the writer took what was pending
 	fixes chan fix
+	fence context.CancelCauseFunc // ends Run: another process took over
 	stats stats
 
 	downSince time.Time // the writer's: since when a node is down
@@ -133,13 +146,14 @@ func New(cfg Config) *Applier {
 	for i, b := range cfg.Buckets {
 		a.place[b] = i
 	}
-	a.stats.init()
 	return a
 }
 
 // Run works until the context ends; what it has read by then is written and saved.
 func (a *Applier) Run(ctx context.Context) error {
 	defer a.cfg.Reader.Close()
+	ctx, a.fence = context.WithCancelCause(ctx)
+	defer a.fence(nil)
 	if err := a.locate(ctx); err != nil {
 		return err
 	}
@@ -152,6 +166,9 @@ func (a *Applier) Run(ctx context.Context) error {
 	}
 	a.writeAll(ctx)
 	wg.Wait()
+	if err := context.Cause(ctx); errors.Is(err, ErrFenced) {
+		return err
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	a.save(last)
@@ -186,7 +203,65 @@ func (a *Applier) tryLocate(ctx context.Context) error {
 		a.read[i], a.applied[i] = id, id
 		a.mu.Unlock()
 	}
+	a.begin()
 	return nil
+}
+
+// secondPass is when an applier begins once more where it began. Another process may have
+// been at work here until this one took over, and may have gone on for a moment (for
+// staleAfter at most, if it was paused): what it wrote over evicted keys meanwhile is then
+// put right. Until that is done the position stays where it was.
+const secondPass = 2 * time.Second
+
+// begin notes where the applier starts.
+func (a *Applier) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.starts, a.history = slices.Clone(a.read), nil
+	a.again, a.hold = a.cfg.Now().Add(secondPass), true
+}
+
+// keepBehind is how far the saved position stays behind what is written. A fill that was on
+// its way while a newer change was written and lost again (flush_all, restart) may still
+// come, up to half a second later; repeating the last changes puts it right.
+const keepBehind = 3 * time.Second
+
+type past struct {
+	at  time.Time
+	pos []changelog.ID
+}
+
+// remember notes what is written by now; the caller holds mu.
+func (a *Applier) remember(now time.Time) {
+	a.history = append(a.history, past{now, slices.Clone(a.applied)})
+	for len(a.history) > 1 && now.Sub(a.history[1].at) >= keepBehind {
+		a.history = a.history[1:]
+	}
+}
+
+// Rewind repeats the changes of the last seconds: the memcached was found to have lost data.
+func (a *Applier) Rewind() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	copy(a.read, a.behind())
+	a.settled, a.caughtUp = false, false
+}
+
+// behind is where the position stands that may be saved; the caller holds mu.
+func (a *Applier) behind() []changelog.ID {
+	if a.hold || len(a.history) == 0 || a.cfg.Now().Sub(a.history[0].at) < keepBehind {
+		return a.starts
+	}
+	return a.history[0].pos
+}
+
+// beforeRead starts the second pass when it is time; the caller holds mu.
+func (a *Applier) beforeRead() {
+	clear(a.stalled)
+	if !a.again.IsZero() && !a.cfg.Now().Before(a.again) {
+		a.again, a.settled, a.caughtUp = time.Time{}, false, false
+		copy(a.read, a.starts)
+	}
 }
 
 // readAll reads without end, as long as there is room for what it reads.
@@ -195,8 +270,8 @@ func (a *Applier) readAll(ctx context.Context) {
 	wait := time.Duration(0)
 	for ctx.Err() == nil {
 		a.mu.Lock()
+		a.beforeRead()
 		copy(pos, a.read)
-		clear(a.stalled)
 		full := a.cur.bytes >= a.cfg.MaxPending
 		a.mu.Unlock()
 		if full {
@@ -207,10 +282,9 @@ func (a *Applier) readAll(ctx context.Context) {
 			}
 			continue
 		}
+		sent := a.cfg.Now()
 		_, more, err := a.cfg.Reader.Read(ctx, pos, a)
-		a.mu.Lock()
-		a.caughtUp = err == nil && !more
-		a.mu.Unlock()
+		a.readDone(sent, more, err)
 		a.poke()
 		if err == nil {
 			wait = 0
@@ -225,6 +299,16 @@ func (a *Applier) readAll(ctx context.Context) {
 			wait = min(max(2*wait, 10*time.Millisecond), 500*time.Millisecond)
 			sleep(ctx, wait)
 		}
+	}
+}
+
+func (a *Applier) readDone(sent time.Time, more bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.caughtUp = err == nil && !more && !slices.Contains(a.stalled, true)
+	a.settled = a.settled || a.caughtUp
+	if err == nil {
+		a.asOf = sent
 	}
 }
 
@@ -343,21 +427,46 @@ func (a *Applier) saveAll(ctx context.Context) {
 }
 
 func (a *Applier) save(ctx context.Context) {
-	if err := a.cfg.Positions.Save(ctx, a.cfg.Source, a.Applied()); err != nil && ctx.Err() == nil {
+	a.mu.Lock()
+	a.remember(a.cfg.Now())
+	a.mu.Unlock()
+	err := a.cfg.Positions.Save(ctx, a.cfg.Source, a.Applied())
+	if errors.Is(err, ErrFenced) {
+		a.fence(err)
+	}
+	if err != nil && ctx.Err() == nil {
 		if a.stats.saveErrors.Add(1) == 1 {
 			a.cfg.Log.Warn("position cannot be saved", "source", a.cfg.Source, "err", err)
 		}
 	}
 }
 
-// Applied is how far each bucket is written and may be forgotten by the source.
-func (a *Applier) Applied() map[int]changelog.ID {
+// Written is how far each bucket is written.
+func (a *Applier) Written() map[int]changelog.ID {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := make(map[int]changelog.ID, len(a.applied))
 	for i, b := range a.cfg.Buckets {
-		if !a.holding[i] && a.applied[i] != (changelog.ID{}) {
-			out[b] = a.applied[i]
+		out[b] = a.applied[i]
+	}
+	return out
+}
+
+// Applied is how far each bucket is written for good and may be forgotten by the source; it
+// stays keepBehind behind Written.
+func (a *Applier) Applied() map[int]changelog.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make(map[int]changelog.ID, len(a.applied))
+	if a.starts == nil {
+		return out
+	}
+	at := a.behind()
+	for i, b := range a.cfg.Buckets {
+		switch {
+		case a.holding[i]:
+		case at[i] != (changelog.ID{}):
+			out[b] = at[i]
 		}
 	}
 	return out
@@ -394,5 +503,3 @@ type stats struct {
 	counts Counts // of the writer's batch
 	lags   lagWindow
 }
-
-func (s *stats) init() { s.lags.init() }

@@ -57,15 +57,16 @@ const (
 // tries bounds how often one Write may be overtaken.
 const tries = 32
 
-// DefaultPatience is the Patience of a Batch. A change is written as a value only while it
-// is younger than record.LateSeconds; the tombstones that could stop it live 20 s longer.
-const DefaultPatience = 10 * time.Second
+// DefaultPatience is the Patience of a Batch: readers may see a key go backwards for a second
+// after an eviction, so nothing may be written that was current longer ago than that.
+const DefaultPatience = time.Second
 
 // Batch writes many records. The zero Batch is ready for Plan.
 type Batch struct {
 	// Patience is how long after Plan's time a write may still be trusted. A process that
-	// was paused (SIGSTOP) between reading and writing wakes up in the past: what it then
-	// stored is withdrawn, the key asks for a refill. Zero value means DefaultPatience.
+	// was paused (SIGSTOP) wakes up in the past: what is left to write then becomes a
+	// tombstone that asks for a refill, and what it stored meanwhile is withdrawn. Zero
+	// value means DefaultPatience.
 	Patience time.Duration
 	// AddFirst tries add before reading, for keys that are probably not there. Wins always
 	// are written so.
@@ -222,11 +223,30 @@ func (b *Batch) took(i int, op *memcache.Op) {
 	}
 }
 
+// Withhold tells, before Ops, that Plan was too long ago: what is not decided yet is not
+// written as a value any more.
+func (b *Batch) Withhold() {
+	for i, s := range b.steps {
+		if w := &b.writes[i]; s >= stepGets && s <= stepCAS && !w.Record.Refill() {
+			b.unset(i)
+			b.Counts.Withdrawn++
+		}
+	}
+}
+
+func (b *Batch) unset(i int) {
+	w := &b.writes[i]
+	w.Record = record.Unset(w.Record)
+	from := len(b.arena)
+	b.arena = w.Record.Append(b.arena)
+	b.spans[i] = span{from, len(b.arena)}
+}
+
 // Doubt tells, in place of Took's verdict and right after it, that the Ops were given out too
 // long ago: whatever they stored is withdrawn unless something newer took its place.
 func (b *Batch) Doubt() {
 	for _, i := range b.at {
-		if w := &b.writes[i]; w.Outcome == Stored && !w.Record.Tombstone() && b.steps[i] == stepDone {
+		if w := &b.writes[i]; w.Outcome == Stored && !w.Record.Refill() && b.steps[i] == stepDone {
 			b.steps[i] = stepDoubt
 		}
 	}
@@ -244,13 +264,10 @@ func (b *Batch) doubted(i int, op *memcache.Op) {
 	}
 	b.steps[i] = stepDone
 	old, err := record.Parse(op.Value)
-	if op.Err != nil || err != nil || old.Version != w.Record.Version || old.Tombstone() {
+	if op.Err != nil || err != nil || old.Version != w.Record.Version || old.Refill() {
 		return
 	}
-	w.Record = record.Unset(w.Record)
-	from := len(b.arena)
-	b.arena = w.Record.Append(b.arena)
-	b.spans[i] = span{from, len(b.arena)}
+	b.unset(i)
 	b.cas[i] = op.CAS
 	b.steps[i] = stepWithdraw
 	b.Counts.Withdrawn++
@@ -288,6 +305,9 @@ func (b *Batch) Apply(ctx context.Context, store Store, writes []Write, now time
 	}
 	b.Plan(writes, now)
 	for {
+		if clock().Sub(now) > patience {
+			b.Withhold()
+		}
 		ops := b.Ops()
 		if len(ops) == 0 {
 			break

@@ -65,11 +65,10 @@ type lagWindow struct {
 
 const lagWindowSize = 1 << 17
 
-func (l *lagWindow) init() {
-	l.cur, l.old = hdrhistogram.New(1, 3_600_000, 2), hdrhistogram.New(1, 3_600_000, 2)
-}
-
 func (l *lagWindow) record(d time.Duration) {
+	if l.cur == nil {
+		l.cur, l.old = hdrhistogram.New(1, 3_600_000, 2), hdrhistogram.New(1, 3_600_000, 2)
+	}
 	l.max = max(l.max, d)
 	l.cur.RecordValue(min(max(1, d.Milliseconds()), 3_600_000))
 	if l.cur.TotalCount() >= lagWindowSize {
@@ -80,6 +79,9 @@ func (l *lagWindow) record(d time.Duration) {
 
 func (l *lagWindow) quantile(q float64) time.Duration {
 	h := l.cur
+	if h == nil {
+		return 0
+	}
 	if h.TotalCount() < lagWindowSize/8 && l.old.TotalCount() > 0 {
 		h = l.old
 	}

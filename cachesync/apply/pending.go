@@ -16,7 +16,9 @@ type pending struct {
 	last   []changelog.ID // per bucket: position once all is written
 	oldest []int64        // per bucket: commit time of the oldest change, 0 = none
 
-	changes int // before collapsing
+	changes int  // before collapsing
+	stale   bool // too old to be written as values
+	closes  bool // with it the second pass is written
 	bytes   int
 }
 
@@ -80,5 +82,5 @@ func (p *pending) reset() {
 	p.arena = p.arena[:0]
 	clear(p.oldest)
 	clear(p.last)
-	p.changes, p.bytes = 0, 0
+	p.changes, p.bytes, p.stale, p.closes = 0, 0, false, false
 }

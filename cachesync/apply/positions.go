@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/cachesync/changelog"
@@ -16,9 +17,27 @@ import (
 // CachePositions keeps positions in the region's memcached itself: burst regions have no
 // other store. Every node keeps a position of its own, so that a node that lost its data has
 // lost the position with it, and what a node that has one holds is as new as it says.
+//
+// A position carries the token of the process that saved it: who loads takes a higher one.
 type CachePositions struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
+
+	mu     sync.Mutex
+	tokens map[string]record.Version
+}
+
+func (c *CachePositions) nowMS() int64 {
+	if c.Now != nil {
+		return c.Now().UnixMilli()
+	}
+	return time.Now().UnixMilli()
+}
+
+func (c *CachePositions) token(source string) record.Version {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tokens[source]
 }
 
 func positionKey(source string) string { return "pos:" + source }
@@ -29,31 +48,53 @@ type nodes interface {
 	DoNode(ctx context.Context, addr string, ops []memcache.Op) error
 }
 
-// each runs one operation on every node and calls f with what came of it.
-func (c CachePositions) each(ctx context.Context, op memcache.Op, f func(*memcache.Op)) {
+// each runs f for every node, with what runs one operation there.
+func (c *CachePositions) each(f func(do func(op *memcache.Op))) {
+	run := func(do func(ops []memcache.Op) error) {
+		f(func(op *memcache.Op) {
+			ops := []memcache.Op{*op}
+			if err := do(ops); err != nil && ops[0].Err == nil {
+				ops[0].Err = err
+			}
+			*op = ops[0]
+		})
+	}
 	n, ok := c.Store.(nodes)
 	if !ok {
-		ops := []memcache.Op{op}
-		c.Store.Do(ctx, ops)
-		f(&ops[0])
+		run(func(ops []memcache.Op) error { return c.Store.Do(context.Background(), ops) })
 		return
 	}
 	for _, addr := range n.Nodes() {
-		ops := []memcache.Op{op}
-		if err := n.DoNode(ctx, addr, ops); err != nil && ops[0].Err == nil {
-			ops[0].Err = err
-		}
-		f(&ops[0])
+		run(func(ops []memcache.Op) error { return n.DoNode(context.Background(), addr, ops) })
 	}
 }
 
 // Load implements Positions: the lowest of all nodes that know one. What is no position is
 // none; an error only when no node answers.
-func (c CachePositions) Load(ctx context.Context, source string) (map[int]changelog.ID, error) {
-	var out map[int]changelog.ID
+func (c *CachePositions) Load(ctx context.Context, source string) (map[int]changelog.ID, error) {
+	out, token, err := c.Look(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	if c.tokens == nil {
+		c.tokens = map[string]record.Version{}
+	}
+	c.tokens[source] = max(token+1, record.Version(c.nowMS()))
+	c.mu.Unlock()
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return out, c.Save(ctx, source, out)
+}
+
+// Look is Load without taking over.
+func (c *CachePositions) Look(_ context.Context, source string) (out map[int]changelog.ID, token record.Version, err error) {
 	var failed error
 	answered := false
-	c.each(ctx, memcache.Op{Kind: memcache.Get, Key: positionKey(source)}, func(op *memcache.Op) {
+	c.each(func(do func(op *memcache.Op)) {
+		op := memcache.Op{Kind: memcache.Get, Key: positionKey(source)}
+		do(&op)
 		if op.Err != nil && !errors.Is(op.Err, memcache.ErrCacheMiss) {
 			failed = op.Err
 			return
@@ -63,6 +104,7 @@ func (c CachePositions) Load(ctx context.Context, source string) (map[int]change
 		if op.Err != nil || err != nil {
 			return
 		}
+		token = max(token, r.Version)
 		at := ParsePositions(string(r.Payload))
 		if out == nil {
 			out = at
@@ -74,28 +116,43 @@ func (c CachePositions) Load(ctx context.Context, source string) (map[int]change
 		}
 	})
 	if !answered {
-		return nil, failed
+		return nil, 0, failed
 	}
-	return out, nil
+	return out, token, nil
 }
 
 // Save implements Positions. A node that is down keeps an older position: it repeats changes.
-func (c CachePositions) Save(ctx context.Context, source string, at map[int]changelog.ID) error {
-	now := time.Now
-	if c.Now != nil {
-		now = c.Now
-	}
-	ms := now().UnixMilli()
-	r := record.Record{
-		Type: record.TypeOther, Version: record.VersionAt(0, now()), CommitMS: ms, Payload: []byte(FormatPositions(at)),
-	}
+func (c *CachePositions) Save(_ context.Context, source string, at map[int]changelog.ID) error {
+	r := record.Record{Type: record.TypeOther, Version: c.token(source), CommitMS: c.nowMS(), Payload: []byte(FormatPositions(at))}
+	value := r.Append(nil)
 	var failed error
-	c.each(ctx, memcache.Op{Kind: memcache.Set, Key: positionKey(source), Value: r.Append(nil)}, func(op *memcache.Op) {
-		if op.Err != nil {
-			failed = op.Err
+	c.each(func(do func(op *memcache.Op)) {
+		if err := c.saveTo(do, positionKey(source), r.Version, value); err != nil && !errors.Is(failed, ErrFenced) {
+			failed = err
 		}
 	})
 	return failed
+}
+
+func (c *CachePositions) saveTo(do func(op *memcache.Op), key string, token record.Version, value []byte) error {
+	for range 3 {
+		op := memcache.Op{Kind: memcache.Gets, Key: key}
+		do(&op)
+		write := memcache.Op{Kind: memcache.Add, Key: key, Value: value}
+		if op.Err == nil {
+			if old, err := record.Parse(op.Value); err == nil && old.Version > token {
+				return ErrFenced
+			}
+			write.Kind, write.CAS = memcache.CAS, op.CAS
+		} else if !errors.Is(op.Err, memcache.ErrCacheMiss) {
+			return op.Err
+		}
+		do(&write)
+		if err := write.Err; !errors.Is(err, memcache.ErrCASConflict) && !errors.Is(err, memcache.ErrNotStored) && !errors.Is(err, memcache.ErrCacheMiss) {
+			return err
+		}
+	}
+	return ErrContended
 }
 
 // FormatPositions writes positions as text: "7=1-42 8=1-40".

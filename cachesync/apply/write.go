@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"sluice/cachesync/changelog"
 	"sluice/cachesync/memcache"
 	"sluice/cachesync/record"
 )
@@ -45,28 +44,14 @@ func (a *Applier) writeAll(ctx context.Context) {
 func (a *Applier) take(ctx context.Context, spare *pending) *pending {
 	idle := time.NewTicker(100 * time.Millisecond)
 	defer idle.Stop()
-	var since time.Time
 	for {
-		now := a.cfg.Now()
-		a.mu.Lock()
-		mode := a.judge(now)
-		p := a.cur
-		if !p.empty() {
-			if since.IsZero() {
-				since = now
+		if p := a.tryTake(spare); p != nil {
+			select {
+			case a.space <- struct{}{}:
+			default:
 			}
-			gathered := a.caughtUp || p.bytes >= a.cfg.MaxPending || now.Sub(since) >= a.cfg.Gather
-			if mode == Set || gathered {
-				a.cur = spare
-				a.mu.Unlock()
-				select {
-				case a.space <- struct{}{}:
-				default:
-				}
-				return p
-			}
+			return p
 		}
-		a.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -75,6 +60,39 @@ func (a *Applier) take(ctx context.Context, spare *pending) *pending {
 		}
 	}
 }
+
+// tryTake swaps if it is time to write. Until the applier has caught up once it gathers in
+// every mode, for as long as there is room: it may be repeating changes, and a key whose newest value was evicted must not
+// show the older ones one after another.
+func (a *Applier) tryTake(spare *pending) *pending {
+	now := a.cfg.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	mode := a.judge(now)
+	p := a.cur
+	if p.empty() {
+		if a.settled && a.again.IsZero() {
+			a.hold = false
+		}
+		return nil
+	}
+	if a.since.IsZero() {
+		a.since = now
+	}
+	gathered := a.caughtUp || p.bytes >= a.cfg.MaxPending || a.settled && now.Sub(a.since) >= a.cfg.Gather
+	if (mode != Set || !a.settled) && !gathered {
+		return nil
+	}
+	a.cur, a.since = spare, time.Time{}
+	p.closes = a.settled && a.again.IsZero()
+	p.stale = now.Sub(a.asOf) > staleAfter
+	return p
+}
+
+// staleAfter is how old the last answer of the source may be when what it brought is written.
+// Beyond it this process was paused, or cut off with changes in its hands: others may have
+// moved on, so the keys are only asked to be refilled.
+const staleAfter = 1200 * time.Millisecond
 
 // judge gives every bucket its lag and its mode, and returns the highest one that has
 // something pending. The caller holds mu.
@@ -98,10 +116,17 @@ func (a *Applier) write(ctx context.Context, b *Batch, p *pending) {
 	a.stats.rounds.Add(1)
 	now := a.cfg.Now()
 	a.transform(p, now)
+	last := now
 	for from := 0; from < len(p.writes) && ctx.Err() == nil; from += a.cfg.BatchSize {
 		batch := p.writes[from:min(from+a.cfg.BatchSize, len(p.writes))]
+		if a.cfg.Now().Sub(last) > staleAfter { // paused, or held up by a node: see staleAfter
+			for i := from; i < len(p.writes); i++ {
+				p.writes[i].Record = record.Unset(p.writes[i].Record)
+			}
+		}
 		a.insist(ctx, b, batch)
 		done := a.cfg.Now()
+		last = done
 		a.stats.mu.Lock()
 		for i := range batch {
 			a.stats.lags.record(a.clock.lag(batch[i].Record.CommitMS, done))
@@ -122,14 +147,15 @@ func (a *Applier) transform(p *pending, now time.Time) {
 	hot := uint16(0)
 	for i := range p.writes {
 		w := &p.writes[i]
-		if w.Record.Tombstone() {
-			continue
-		}
 		switch {
-		case a.clock.lag(w.Record.CommitMS, now) >= record.LateSeconds*time.Second:
+		case w.Record.Refill():
+		case p.stale, a.clock.lag(w.Record.CommitMS, now) >= record.LateSeconds*time.Second:
 			w.Record = record.Unset(w.Record)
 			a.stats.late.Add(1)
 		case a.modes[p.bucket[i]].Mode() == Invalidate:
+			if w.Record.Tombstone() {
+				continue // a deletion is as small as what would replace it
+			}
 			if hot == 0 {
 				hot = hotFrom(p.counts)
 			}
@@ -166,10 +192,11 @@ const giveUp = 2 * time.Second
 // that no older one stays behind.
 func (a *Applier) insist(ctx context.Context, b *Batch, batch []Write) {
 	left := batch
+	began := a.cfg.Now()
 	var again []Write
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now := a.cfg.Now()
-		if b.Apply(ctx, a.cfg.Store, left, now) == nil || ctx.Err() != nil {
+		if b.Apply(ctx, a.cfg.Store, left, began) == nil || ctx.Err() != nil {
 			if len(left) == len(batch) {
 				a.downSince = time.Time{}
 			}
@@ -207,8 +234,11 @@ func (a *Applier) done(p *pending) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, id := range p.last {
-		if id != (changelog.ID{}) {
+		if id.After(a.applied[i]) {
 			a.applied[i] = id
 		}
+	}
+	if p.closes {
+		a.hold = false
 	}
 }

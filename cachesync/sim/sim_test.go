@@ -1,0 +1,40 @@
+package sim
+
+import "testing"
+
+func TestEverythingHoldsForAThousandSeeds(t *testing.T) {
+	for seed := range uint64(1000) {
+		if v := Run(seed, NoBug); v != nil {
+			t.Fatal(v)
+		}
+	}
+}
+
+func TestBugsThatAreNoStrangersAreCaught(t *testing.T) {
+	for bug := NoBug + 1; bug < bugCount; bug++ {
+		caught := 0
+		var first *Violation
+		for seed := range uint64(300) {
+			if v := Run(seed, bug); v != nil {
+				if first == nil {
+					first = v
+				}
+				caught++
+			}
+		}
+		if caught == 0 {
+			t.Errorf("%s: not caught in 300 seeds", bug)
+		} else {
+			t.Logf("%s: caught in %d of 300 seeds, first: %v", bug, caught, first)
+		}
+	}
+}
+
+func TestTheSameSeedIsTheSameRun(t *testing.T) {
+	for seed := range uint64(300) {
+		a, b := Run(seed, NoVersionGate), Run(seed, NoVersionGate)
+		if (a == nil) != (b == nil) || a != nil && a.Error() != b.Error() {
+			t.Fatalf("%v, then %v", a, b)
+		}
+	}
+}
