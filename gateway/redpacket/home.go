@@ -22,6 +22,11 @@ type Reader interface {
 	Read(ctx context.Context, reads []cachesync.Read) error
 }
 
+// Relations tells who is a fan of whom; see package relations.
+type Relations interface {
+	Fan(ctx context.Context, sender, fan string) (bool, error)
+}
+
 // HomeConfig is what a Home is made of.
 type HomeConfig struct {
 	House *House // required
@@ -33,8 +38,11 @@ type HomeConfig struct {
 	ConfirmFund func(ctx context.Context, id ID) error
 	// Filters answers from the complete filters of winners; nil means not to.
 	Filters *Filters
-	Tries   int64     // wrong passwords a user has for a red packet; 0 means 5
-	Random  io.Reader // nil means crypto/rand
+	// Relations is asked for the audience `fans` when the handler has not (DrawRequest.Fan); nil
+	// means that only the handler's word counts.
+	Relations Relations
+	Tries     int64     // wrong passwords a user has for a red packet; 0 means 5
+	Random    io.Reader // nil means crypto/rand
 }
 
 // Home is the Desk of a red packet's home region: Redis is near.
@@ -229,6 +237,14 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	name, fan := script.Draw, "0"
 	if req.Fan {
 		fan = "1"
+	} else if st.Audience == AudienceFans && d.Relations != nil {
+		is, err := d.Relations.Fan(ctx, st.Sender, req.UID)
+		if err != nil {
+			return Outcome{}, false, Later(time.Second, err)
+		}
+		if is {
+			fan = "1"
+		}
 	}
 	keys := append(c.keys[:0], k.meta, k.log, k.win, k.rp(text), k.sh(text), k.winners(text, req.UID, st.parts))
 	args := append(c.args[:0], text, req.UID, text64(st.parts), fan, pass, text64(d.Tries))
