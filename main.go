@@ -17,7 +17,7 @@ func main() {
 	defer stop()
 	os.Exit(cmd.Execute(ctx, os.Args[1:],
 		cmd.Run(), cmd.Gateway(), cmd.Settle(), cmd.Sync(),
-		cmd.Redpacket(), cmd.Script(), cmd.Region(),
+		cmd.Redpacket(), cmd.Script(), cmd.Region(), cmd.Warm(),
 		cmd.Token(), cmd.Config(),
 		bench.Command(), bench.PlanCommand(),
 	))

@@ -50,5 +50,7 @@ func Sync() *cobra.Command {
 
 // newSyncer builds the region's syncer; caches are those of this process.
 func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
-	return cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{Store: client, Caches: caches, Log: p.log})
+	return cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
+		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory()}, Log: p.log,
+	})
 }

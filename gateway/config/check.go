@@ -26,14 +26,25 @@ func (c *Config) check() []problem {
 			bad(field, "%q is not host:port", addr)
 		}
 	}
-	for i, s := range c.Memcached.Servers {
-		if _, _, err := net.SplitHostPort(s); err != nil {
-			bad(fmt.Sprintf("memcached.servers[%d]", i), "%q is not host:port", s)
+	addrs := func(field string, all []string) {
+		for i, s := range all {
+			if _, _, err := net.SplitHostPort(s); err != nil {
+				bad(fmt.Sprintf("%s[%d]", field, i), "%q is not host:port", s)
+			}
 		}
 	}
-	for i, s := range c.Redis.Addrs {
-		if _, _, err := net.SplitHostPort(s); err != nil {
-			bad(fmt.Sprintf("redis.addrs[%d]", i), "%q is not host:port", s)
+	addrs("memcached.servers", c.Memcached.Servers)
+	addrs("redis.addrs", c.Redis.Addrs)
+	for i, r := range c.Regions {
+		at := fmt.Sprintf("regions[%d]", i)
+		if r.Name == "" || r.Name == c.Region.Name {
+			bad(at+".name", "%q is empty, or this region", r.Name)
+		}
+		addrs(at+".memcached", r.Memcached)
+	}
+	if err := c.Syncing().Check(); c.Sync.Region != "" || len(c.Sync.Homes) > 0 {
+		if err != nil {
+			bad("sync", "%v", err)
 		}
 	}
 	if len(c.Redis.Addrs) > 1 && !c.Redis.Cluster {

@@ -39,6 +39,8 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Lua bounds what a handler may use.
 	Lua Lua `yaml:"lua"`
+	// Regions are the other regions, which `sluice warm` loads from here too.
+	Regions []OtherRegion `yaml:"regions"`
 	// Sync says which homes' changes this region's cache follows. Left out: its
 	// own home's only. region, class and memcached are taken from above.
 	Sync cachesync.Config `yaml:"sync"`
@@ -74,6 +76,14 @@ type Region struct {
 	ID int `yaml:"id"`
 	// Class is idc, monthly or burst; "" means idc. A burst region is no home.
 	Class string `yaml:"class"`
+}
+
+// OtherRegion is a region that this one knows.
+type OtherRegion struct {
+	// Name of the region.
+	Name string `yaml:"name"`
+	// Memcached are host:port of its nodes.
+	Memcached []string `yaml:"memcached"`
 }
 
 // Admin is the operators' listener: health, metrics, scripts, pprof.

@@ -1,0 +1,77 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync"
+	"sluice/internal/servers"
+)
+
+// source answers every key but those with "gone" in them.
+type source struct{}
+
+func (source) Fill(_ context.Context, keys []string) ([]cachesync.Filled, error) {
+	var out []cachesync.Filled
+	for _, k := range keys {
+		f := cachesync.Filled{Key: k, Record: cachesync.Record{Version: 1, Payload: []byte("x")}}
+		if strings.Contains(k, "gone") {
+			f.Err = cachesync.ErrNotFound
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func TestASnapshotHasWhatTheBucketHolds(t *testing.T) {
+	ctx := context.Background()
+	rdb := redis.NewClient(&redis.Options{Addr: servers.Redis(t).Addr})
+	defer rdb.Close()
+	var want []string
+	for i := range 1200 {
+		rdb.HSet(ctx, fmt.Sprintf("{b07}:rp:id%d", i), "s", "o")
+		want = append(want, fmt.Sprintf("rp:id%d", i))
+	}
+	want = append(want, "rm:gala")
+	for _, key := range []string{"{b07}:rm:gala", "{b07}:rp:gone", "{b07}:meta", "{b08}:rp:other", "{b99}:rp:x", "{b07}:w:id1"} {
+		rdb.HSet(ctx, key, "s", "o")
+	}
+	v := New("here", rdb, source{}, source{})
+	var got []string
+	emit := func(all []cachesync.Filled) error {
+		for _, f := range all {
+			got = append(got, f.Key)
+		}
+		return nil
+	}
+	if err := v.Snapshot(ctx, "elsewhere", 7, emit); err != nil || got != nil {
+		t.Fatalf("of another home: %v %v", got, err)
+	}
+	if err := v.Snapshot(ctx, "here", 7, emit); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("%d keys, want %d", len(got), len(want))
+	}
+	n := 0
+	for r, err := range v.Records(ctx, time.Now(), time.Now().Add(time.Hour)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Key != "rm:gala" { // the red packets of this test are none
+			t.Errorf("%s", r.Key)
+		}
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d records for the hour", n)
+	}
+}
