@@ -96,13 +96,17 @@ func TestScriptsSeeUpstreamsAnswers(t *testing.T) {
 func TestMatchLimit(t *testing.T) {
 	const source = `
 local re1 = [==[(?i:([\s'\"` + "`" + `´’‘\(\)]*)?([\d\w]+)([\s'\"` + "`" + `´’‘\(\)]*)?(?:=|<=>|r?like|sounds\s+like|regexp)([\s'\"` + "`" + `´’‘\(\)]*)?\2|([\s'\"` + "`" + `´’‘\(\)]*)?([\d\w]+)([\s'\"` + "`" + `´’‘\(\)]*)?(?:!=|<=|>=|<>|<|>|\^|is\s+not|not\s+like|not\s+regexp)([\s'\"` + "`" + `´’‘\(\)]*)?(?!\6)([\d\w]+))]==]
-return re.match(string.rep("ABCDEFG", 10), re1, "o")`
-	if got := run(t, Config{MatchLimit: 5000}, source); got != "nil pcre_exec() failed: -8" {
-		t.Errorf("limit 5000: %s", got)
+return re.match(string.rep("ABCDEFG", n), re1, opts)`
+	f := func(head string, limit int, want string) {
+		t.Helper()
+		if got := run(t, Config{MatchLimit: limit}, head+source); got != want {
+			t.Errorf("%s, limit %d: %s", head, limit, got)
+		}
 	}
-	if got := run(t, Config{MatchLimit: 5100}, source); got != "nil" {
-		t.Errorf("limit 5100: %s", got)
-	}
+	f(`local n, opts = 10, "o"`, 5000, "nil pcre_exec() failed: -8")
+	f(`local n, opts = 10, "o"`, 5100, "nil")
+	f(`local n, opts = 21, "jo"`, 2940, "nil pcre_exec() failed: -8")
+	f(`local n, opts = 21, "jo"`, 2950, "nil")
 }
 
 func TestABombEndsAtTheInstructionBudget(t *testing.T) {

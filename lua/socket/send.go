@@ -2,6 +2,8 @@ package socket
 
 import (
 	"math"
+	"net"
+	"syscall"
 
 	"sluice/lua/vm"
 )
@@ -80,13 +82,13 @@ func send(t *vm.Thread) int {
 	t.State().Charge(t, int64(len(data)))
 	conn := s.conn
 	deadline := s.lib.until(t, s.sendTimeout, s.lib.pools.cfg.SendTimeout)
-	var err error
-	s.block(t, &s.writing, func() {
-		conn.SetWriteDeadline(deadline)
-		_, err = conn.Write(data)
-	})
-	if s.conn == nil {
-		return no(t, errClosed)
+	conn.SetWriteDeadline(deadline)
+	sent, err := writeNow(conn, data)
+	if err == nil && sent < len(data) {
+		s.block(t, &s.writing, func() { _, err = conn.Write(data[sent:]) })
+		if s.conn == nil {
+			return no(t, errClosed)
+		}
 	}
 	if err == nil {
 		t.PushNumber(float64(len(data)))
@@ -107,4 +109,32 @@ func send(t *vm.Thread) int {
 	}
 	s.closeWrite()
 	return no(t, p)
+}
+
+// writeNow writes what the system takes at once, which is nearly always all:
+// then no other light thread needs to be let in.
+func writeNow(c net.Conn, data []byte) (n int, err error) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return 0, nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var got error
+	err = raw.Write(func(fd uintptr) bool {
+		n, got = syscall.Write(int(fd), data)
+		return true
+	})
+	if err == nil {
+		err = got
+	}
+	if n < 0 {
+		n = 0
+	}
+	if err == syscall.EAGAIN || err == syscall.EINTR {
+		err = nil
+	}
+	return n, err
 }
