@@ -13,7 +13,7 @@
 // # What
 //
 //	hello   five bytes from a script
-//	get     one memcached get, its value as the answer
+//	get     one memcached get by resty.memcached, its value as the answer (site/get.lua, the same on sluice)
 //	win     a winning draw: token check, one memcached multi-get of user, red packet and "did I win", one EVALSHA
 //	lose    a draw from a sold-out red packet by a user who came before
 //	mixed   95 of 100 draws lose, 5 win; every draw by another user
@@ -22,7 +22,8 @@
 // # Same guarantees
 //
 // All check HS256 tokens with key id and exp, and keep what they have checked (nginx: OpenSSL through
-// FFI and resty.lrucache, as lua-resty-jwt's users do; plain Go: golang-jwt and a map). All run one
+// FFI and resty.lrucache, as lua-resty-jwt's users do; plain Go: golang-jwt and a map; the file on sluice:
+// sluice.token, because FFI is what sluice does not have). All run one
 // atomic script per win that checks epoch and state, refuses a second win, takes the next share by GETRANGE,
 // writes winner, win stream and change log (site/script.lua does the steps of sluice's own). Redis runs
 // appendfsync always. A loser who has no w: record is not told "soldout" from the cache alone, because his win

@@ -9,6 +9,7 @@ import (
 
 const nginxConf = `daemon off;
 worker_processes auto;
+pcre_jit on;
 worker_rlimit_nofile 20000;
 pid @DIR@/nginx.pid;
 error_log @DIR@/error.log warn;
