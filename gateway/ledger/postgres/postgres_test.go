@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,4 +58,110 @@ func open(t *testing.T, dsn string, now func() time.Time) ledger.Store {
 func TestLedger(t *testing.T) {
 	database := databases(t)
 	ledgertest.Run(t, func(t *testing.T, now func() time.Time) ledger.Store { return open(t, database(t), now) })
+	for name, f := range map[string]func(*testing.T, string){
+		"KilledInTheMiddleOfSettlingEverythingIsThereOnce": killed,
+		"JournalRefusesChangesByHand":                      refuses,
+		"ProcessesThatOpenAtOnceMigrateOnce":               migrateOnce,
+		"NewerSchemaIsRefused":                             newer,
+	} {
+		t.Run(name, func(t *testing.T) { f(t, database(t)) })
+	}
+}
+
+func TestMain(m *testing.M) {
+	ledgertest.CrashMain(openPatiently)
+	os.Exit(m.Run())
+}
+
+// openPatiently waits while the server recovers.
+func openPatiently(dsn string) (l ledger.Store, err error) {
+	for range 200 {
+		if l, err = postgres.Open(context.Background(), postgres.Options{URL: dsn}); err == nil {
+			return l, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil, err
+}
+
+// Children are killed in the middle of settling, and so is a server process:
+// PostgreSQL then ends all others and recovers.
+func killed(t *testing.T, dsn string) {
+	hurt := func() {
+		ctx := context.Background()
+		c, err := pgx.Connect(ctx, dsn)
+		if err != nil {
+			return // recovering
+		}
+		defer c.Close(ctx)
+		var pid int
+		if err := c.QueryRow(ctx, `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1`).Scan(&pid); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	again := func() ledger.Store {
+		l, err := openPatiently(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	ledgertest.Crash(t, dsn, again, 6, hurt)
+}
+
+func refuses(t *testing.T, dsn string) {
+	ctx := context.Background()
+	l := open(t, dsn, nil)
+	defer l.Close()
+	if _, _, err := l.PutRedPacket(ctx, ledger.RedPacket{ID: "a", Sender: "s", Amount: 100, Count: 1, State: ledger.Funded}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	for q, want := range map[string]string{
+		"UPDATE posting SET amount = amount + 1":    "append-only",
+		"DELETE FROM award":                         "append-only",
+		"TRUNCATE txn":                              "append-only",
+		"INSERT INTO posting VALUES (999, 1, 5, 1)": "do not sum to zero",
+		"UPDATE running SET awarded = funded + 1":   "check constraint",
+		"INSERT INTO posting VALUES (999, 1, 0, 1)": "check constraint",
+	} {
+		if _, err := c.Exec(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", q, err, want)
+		}
+	}
+}
+
+func migrateOnce(t *testing.T, dsn string) {
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			l, err := postgres.Open(context.Background(), postgres.Options{URL: dsn})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			l.Close()
+		})
+	}
+	wg.Wait()
+}
+
+func newer(t *testing.T, dsn string) {
+	ctx := context.Background()
+	open(t, dsn, nil).Close()
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, "INSERT INTO ledger_migration (version, name) VALUES (99, 'later')"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Open(ctx, postgres.Options{URL: dsn}); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Fatal(err)
+	}
 }
