@@ -119,6 +119,10 @@ type Config struct {
 	// Files reads files for ngx.req.set_body_file; zero value means it refuses.
 	Files func(name string) ([]byte, error)
 
+	// TempDir is where request bodies go that a location wants in files; zero
+	// value keeps all in memory.
+	TempDir string
+
 	// LuaPath replaces package.path; zero value means the bundle's, see require
 	// in the package comment.
 	LuaPath string

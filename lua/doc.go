@@ -40,8 +40,12 @@
 //
 // # What OpenResty has and we have not
 //
-// ffi, string.dump, debug hooks; ngx.req.socket (the body has been read when
-// the handler starts); balancer_by_lua and ssl_*_by_lua; ngx.on_abort.
+// ffi, string.dump and bytecode, debug hooks; ngx.req.socket (the body has been
+// read when the handler starts); balancer_by_lua and ssl_*_by_lua; UDP and TLS
+// client certificates on cosockets; ngx.on_abort; ndk; the debug lines that
+// nginx itself writes about its buffers, sockets and threads. fasthttp reads
+// requests more strictly than nginx: HTTP/0.9, methods in odd letters and bare
+// line feeds are refused before a script sees them.
 //
 // # Concurrency
 //

@@ -115,7 +115,7 @@ func (r *Runtime) host(retired chan struct{}) *ngx.Host {
 		Log: c.LogFunc, Now: c.Clock, Retired: retired, Prefix: c.Prefix, DefaultType: c.DefaultType,
 		ErrorPage: c.ErrorPage, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
 		MaxTimers: c.MaxPendingTimers, MaxRunning: c.MaxRunningTimers, TimerBudget: c.Budget, NewID: newID,
-		Debug: c.Debug, Files: c.Files, Underscores: c.KeepUnderscores, ServerHeader: c.ServerHeader, Chunked: c.Chunked, DateHeader: c.DateHeader, StreamHTTP10: c.StreamHTTP10,
+		Debug: c.Debug, Files: c.Files, TempDir: c.TempDir, Underscores: c.KeepUnderscores, ServerHeader: c.ServerHeader, Chunked: c.Chunked, DateHeader: c.DateHeader, StreamHTTP10: c.StreamHTTP10,
 	}
 	if h.Log == nil {
 		h.Log = r.slog

@@ -39,6 +39,14 @@ func (l *location) directive(d *directive) error {
 		l.loc.DefaultType = a[0]
 	case "lua_need_request_body":
 		l.loc.NeedBody = a[0] == "on"
+	case "client_body_in_file_only":
+		if a[0] != "off" {
+			l.loc.BodyInFile = -1
+		}
+	case "client_body_buffer_size":
+		if n := size(a[0]); l.loc.BodyInFile >= 0 {
+			l.loc.BodyInFile = max(n, 1)
+		}
 	case "lua_use_default_type":
 		l.loc.NoDefaultType = a[0] == "off"
 	case "if_modified_since":

@@ -326,7 +326,7 @@ func (c *config) server(d *directive, base *location) error {
 func inherit(up *ngx.Location) ngx.Location {
 	return ngx.Location{Rewrite: up.Rewrite, Access: up.Access, Precontent: up.Precontent, HeaderFilter: up.HeaderFilter,
 		BodyFilter: up.BodyFilter, Log: up.Log, DefaultType: up.DefaultType, NeedBody: up.NeedBody, SatisfyAny: up.SatisfyAny,
-		NoDefaultType: up.NoDefaultType, ModifiedBefore: up.ModifiedBefore}
+		NoDefaultType: up.NoDefaultType, ModifiedBefore: up.ModifiedBefore, BodyInFile: up.BodyInFile}
 }
 
 func (srv *server) location(d *directive, up *location, into *[]*location) error {

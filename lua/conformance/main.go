@@ -340,7 +340,9 @@ func declared(b *Block) string {
 	logs := string(b.Sections["error_log"]) + string(b.Sections["grep_error_log_out"])
 	logs += string(b.Sections["grep_error_log"])
 	for _, w := range []string{"lua caching unused lua thread", "lua release ngx.ctx", "lua http cleanup reuse", "queue connect operation", "busy bufs", "worker cycle", "pcre JIT compiling", "lua reuse free buf", "lua rewrite handler",
-		"lua access handler", "lua content handler", "lua header filter for", "lua log handler", "lua clean up the timer", "lua capture header filter"} {
+		"lua access handler", "lua content handler", "lua header filter for", "lua log handler", "lua clean up the timer", "lua capture header filter",
+		"lua tcp socket read timeout:", "lua tcp socket connect timeout", "lua reuse socket upstream", "lua socket tcp_nodelay", "lua tcp socket calling",
+		"lua tcp socket connection pool", "lua tcp socket abort", "lua tcp socket bind", "malloc_trim", "lua_load_resty_core is", "in lua gc", "lua http subrequest"} {
 		if strings.Contains(logs, w) {
 			return "needs nginx's own debug messages, which we declare not to have"
 		}
@@ -348,7 +350,7 @@ func declared(b *Block) string {
 	for _, d := range []struct{ word, why string }{
 		{`require "ffi"`, "ffi"}, {`require("ffi")`, "ffi"}, {"require 'ffi'", "ffi"}, {"string.dump", "string.dump"},
 		{"jit.v\"", "jit"}, {"ngx.req.socket", "ngx.req.socket"}, {"balancer_by_lua", "balancer_by_lua"}, {"ssl_certificate_by_lua", "ssl_*_by_lua"},
-		{"ngx.socket.udp", "ngx.socket.udp"}, {"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"}, {"\x1bLJ", "string.dump"}, {"\x1bLua", "string.dump"}, {" -bg ", "string.dump"},
+		{"ngx.socket.udp", "ngx.socket.udp"}, {"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"}, {"in pairs(ndk)", "ndk.set_var"}, {"setclientcert", "TLS client certificates"}, {"\x1bLJ", "string.dump"}, {"\x1bLua", "string.dump"}, {" -bg ", "string.dump"},
 	} {
 		if strings.Contains(c, d.word) {
 			return "needs " + d.why + ", which we declare not to have"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,7 +41,7 @@ func (t *sluiceTarget) start(s *site) error {
 		ServerName: "localhost", Root: s.dir + "/html", Prefix: s.dir + "/", LuaPath: c.luaPath, LuaCPath: c.luaCPath,
 		MaxPendingTimers: c.maxPending, MaxRunningTimers: c.maxRunning, Sockets: c.sockets(),
 		RegexMatchLimit: c.matchLimit, Getenv: c.getenv, ChunkName: c.chunkName,
-		Files: os.ReadFile, ServerHeader: "nginx", Chunked: true, DateHeader: true, StreamHTTP10: !c.flag("lua_http10_buffering", true), KeepUnderscores: c.keepUnderscores,
+		Files: os.ReadFile, TempDir: s.dir + "/logs", ServerHeader: "nginx", Chunked: true, DateHeader: true, StreamHTTP10: !c.flag("lua_http10_buffering", true), KeepUnderscores: c.keepUnderscores,
 	})
 	t.b, err = t.rt.Load(c.files, c.entries)
 	if err != nil {
@@ -67,7 +68,15 @@ func (t *sluiceTarget) start(s *site) error {
 				},
 				DisableHeaderNamesNormalizing: true, NoDefaultServerHeader: true, ReadBufferSize: 32 << 10,
 				MaxRequestBodySize: 30 << 20, ReadTimeout: c.readTimeout(), IdleTimeout: 10 * time.Second,
-				Logger: nullLogger{}, CloseOnShutdown: true, NoDefaultContentType: true, NoDefaultDate: true, StreamRequestBody: true,
+				ErrorHandler: func(ctx *fasthttp.RequestCtx, err error) {
+					var ne net.Error
+					if errors.As(err, &ne) && ne.Timeout() { // nginx says nothing either
+						_ = ctx.Conn().Close()
+						return
+					}
+					ctx.Error("Error when parsing request", 400)
+				},
+				Logger: nullLogger{}, CloseOnShutdown: true, NoDefaultContentType: true, NoDefaultDate: true,
 			}
 			t.srvs = append(t.srvs, fs)
 			go func() { _ = fs.Serve(l) }()
@@ -122,6 +131,9 @@ func (t *sluiceTarget) write(r *ngx.Request, level int, msg string) {
 		}
 	} else if r != nil && r.Phase() == ngx.PhaseTimer {
 		b.WriteString(", context: ngx.timer")
+		if c := r.Client(); c != "" {
+			b.WriteString(", client: " + c + ", server: 0.0.0.0:" + strconv.Itoa(t.conf.s.port))
+		}
 	} else if r != nil && r.Phase() == ngx.PhaseInitWorker {
 		b.WriteString(", context: init_worker_by_lua*")
 	}

@@ -18,6 +18,7 @@ type reqBody struct {
 	data      string
 	file      string
 	building  []byte // between init_body and finish_body
+	buildMax  int    // longer ones go to a file
 	inBuild   bool
 	temp      bool // file is ours to delete
 }
@@ -35,7 +36,29 @@ func (r *Request) readBody() {
 	}
 	if r.ctx != nil {
 		r.body.data = string(r.ctx.Request.Body())
+		if r.loc != nil {
+			r.bodyToFile(r.loc.BodyInFile)
+		}
 	}
+}
+
+// bodyToFile moves a body longer than limit to a file, as nginx does with what
+// its buffer cannot hold.
+func (r *Request) bodyToFile(limit int) {
+	if limit == 0 || len(r.body.data) <= limit && limit > 0 || r.body.data == "" || r.vm.host.TempDir == "" {
+		return
+	}
+	f, err := os.CreateTemp(r.vm.host.TempDir, "body")
+	if err != nil {
+		return
+	}
+	name := f.Name()
+	_, err = f.WriteString(r.body.data)
+	if cerr := f.Close(); err != nil || cerr != nil {
+		return
+	}
+	r.body.file = name
+	r.AtEnd(func() { _ = os.Remove(name) })
 }
 
 // streamed reads a body that the server left on the connection.
@@ -192,10 +215,13 @@ func bodyInit(t *vm.Thread) int {
 		t.Errorf("expecting 0 or 1 argument but seen %d", n)
 	}
 	r := need(t, phasesReq)
+	size := -2
 	if t.NArgs() == 1 {
-		if n := t.CheckInt(1); n < 0 {
-			t.Errorf("bad size argument: %d", n)
+		if size = t.CheckInt(1); size < 0 {
+			t.Errorf("bad size argument: %d", size)
 		}
+	} else if r.loc != nil {
+		size = r.loc.BodyInFile
 	}
 	if r.body.discarded {
 		t.Errorf("request body already discarded asynchronously")
@@ -203,7 +229,7 @@ func bodyInit(t *vm.Thread) int {
 	if !r.body.read {
 		t.Errorf("request body not read yet")
 	}
-	r.body.inBuild, r.body.building = true, nil
+	r.body.inBuild, r.body.building, r.body.buildMax = true, nil, size
 	return 0
 }
 
@@ -230,8 +256,15 @@ func bodyFinish(t *vm.Thread) int {
 		t.Errorf("request_body not initialized")
 	}
 	r.body.inBuild = false
+	limit := r.body.buildMax
 	r.setBody(string(r.body.building))
 	r.body.building = nil
+	if limit == 0 && t.State() != nil {
+		limit = -1
+	}
+	if limit >= -1 {
+		r.bodyToFile(limit)
+	}
 	return 0
 }
 
@@ -250,7 +283,9 @@ func reqGetPostArgs(t *vm.Thread) int {
 		t.Errorf("no request body found; maybe you should turn on lua_need_request_body?")
 	}
 	if r.body.file != "" && !r.body.set {
-		t.Errorf("requesty body in temp file not supported")
+		t.PushNil()
+		t.PushString("request body in temp file not supported")
+		return 2
 	}
 	cut := decodeArgs(strings.TrimRight(r.body.data, ""), limit, tb)
 	t.Push(tb.Value())

@@ -49,6 +49,9 @@ func (r *Request) commitAll() {
 	if r.vm.host.DateHeader && !r.noDate {
 		h.Set("Date", httpTime(r.vm.host.Now().Unix()))
 	}
+	if r.vm.host.DateHeader && !r.connClose && ctx.Request.Header.IsHTTP11() && !ctx.Request.Header.ConnectionClose() {
+		h.Set("Connection", "keep-alive")
+	}
 	if r.vm.host.ServerHeader != "" {
 		h.SetServer(r.vm.host.ServerHeader)
 	}

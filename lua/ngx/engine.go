@@ -204,17 +204,24 @@ func (r *Request) access(loc *Location) int {
 	if !loc.SatisfyAny {
 		return r.steps(loc.Access, PhaseAccess)
 	}
-	verdict := Declined
+	verdict, forbidden := Declined, false
+	defer func() {
+		if forbidden && verdict == 403 {
+			r.vm.host.log(r, LevelErr, "access forbidden by rule")
+		}
+	}()
 	for i := range loc.Access {
 		switch rc := r.step(&loc.Access[i], PhaseAccess); rc {
 		case OK:
 			r.dropHeader("www-authenticate")
+			verdict = Declined
 			return Declined
 		case Declined:
 		case 401, 403:
 			if verdict != 401 {
 				verdict = rc
 			}
+			forbidden = rc == 403
 		default:
 			return rc
 		}

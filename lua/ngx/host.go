@@ -48,6 +48,7 @@ type Host struct {
 	// NewID makes $request_id; never nil.
 	NewID func() string
 
+	TempDir       string // of request bodies in files
 	ServerName    string // $server_name
 	Root          string // $document_root
 	TimerBudget   Budget // of each run of a timer
@@ -112,6 +113,7 @@ type Location struct {
 	Log          []Step
 	DefaultType  string // zero value means the host's
 	NeedBody     bool
+	BodyInFile   int // bodies longer than this go to a file; 0: none, -1: every one
 	SatisfyAny   bool
 
 	ModifiedBefore bool // if_modified_since before

@@ -77,6 +77,9 @@ func need(t *vm.Thread, allowed Phase) *Request {
 		if r.phase == PhaseInit {
 			t.Errorf("no request found")
 		}
+		if allowed == phasesReq { // what nginx asks of these is a connection
+			t.Errorf("API disabled in the current context")
+		}
 		t.Errorf("API disabled in the context of %s", r.phase.context())
 	}
 	return r

@@ -90,6 +90,7 @@ type Request struct {
 	errStatus   int  // of an error page's answer; 0 leaves it
 	reason      string
 	noDate      bool
+	fromClient  string // of the request that made a timer
 	connClose   bool
 
 	ctxTable    *vm.Table
@@ -332,3 +333,15 @@ func (r *Request) runEndFuncs() {
 	clear(r.endFuncs)
 	r.endFuncs = r.endFuncs[:0]
 }
+
+// from is the client of a request; in a timer, of the request that made it.
+func (r *Request) from() string {
+	if r.main == nil || r.ctx == nil {
+		return r.fromClient
+	}
+	return hostOf(r.ctx.RemoteAddr())
+}
+
+// Client is the address of who sent the request; in a timer, of who sent the
+// request that made it.
+func (r *Request) Client() string { return r.from() }

@@ -2,6 +2,7 @@ package ngx
 
 import (
 	"io"
+	"net"
 
 	"github.com/valyala/fasthttp"
 
@@ -62,6 +63,21 @@ func (v *VM) ServeStream(s *Start, done func()) {
 		real.HijackSetNoResponse(true)
 		real.Hijack(dropConn)
 	}
+	if st.started && !s.Ctx.Request.Header.IsHTTP11() {
+		// An HTTP/1.0 client reads no chunks: the body ends with the connection.
+		h := &real.Response.Header
+		h.SetContentLength(-2)
+		h.SetConnectionClose()
+		head := append([]byte(nil), h.Header()...)
+		real.HijackSetNoResponse(true)
+		real.Hijack(func(c net.Conn) {
+			if _, err := c.Write(head); err == nil {
+				_, _ = io.Copy(c, st.pr)
+			}
+			_ = st.pr.Close()
+		})
+		return
+	}
 	if st.started {
 		real.Response.SetBodyStream(st.pr, int(st.size))
 	}
@@ -74,9 +90,6 @@ func (r *Request) push(t *vm.Thread, last bool) {
 		return
 	}
 	if !st.started {
-		if r.ctxIs10() && !last {
-			return
-		}
 		if last { // complete already: no need for a stream
 			r.commitAll()
 			st.dead, st.closed = true, true

@@ -50,7 +50,7 @@ func timerAdd(t *vm.Thread, every bool) int {
 	if r.run != nil {
 		rn.route = r.run.route
 	}
-	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, loc: r.loc})
+	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, loc: r.loc, from: r.from()})
 	t.Push(vmOne)
 	return 1
 }
@@ -62,6 +62,7 @@ func (tm *timer) fire(tk *task) {
 	v, r := tm.vm, tk.req
 	v.enter(tk)
 	r.entry = tk
+	v.host.debug(r, "lua ngx.timer expired")
 	th := v.State.NewThread(tm.fn)
 	tk.thread = th
 	th.SetData(tk)
@@ -92,6 +93,7 @@ func (tm *timer) fire(tk *task) {
 		r.report(err, "lua entry thread aborted: runtime error: ")
 	}
 	r.runEndFuncs()
+	v.host.debug(r, "http lua close fake http connection")
 	v.host.timers.running.Add(-1)
 	tm.leave()
 }

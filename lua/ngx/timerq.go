@@ -21,6 +21,7 @@ type timer struct {
 	seq       uint64
 	run       run
 	loc       *Location
+	from      string // the client of the request that made it
 }
 
 // timers are the pending timers of a bundle, in the order in which they fall
@@ -129,7 +130,7 @@ func (q *timers) start(h *Host, tm *timer) {
 	if rn.budget.Wall > 0 {
 		rn.deadline = h.Now().Add(rn.budget.Wall)
 	}
-	r := &Request{vm: v, run: &rn, phase: PhaseTimer, loc: tm.loc, start: h.Now(), clen: -1}
+	r := &Request{vm: v, run: &rn, phase: PhaseTimer, loc: tm.loc, fromClient: tm.from, start: h.Now(), clen: -1}
 	tk := newTask(v, r)
 	// Taking the place in the queue here, not in the goroutine, keeps the order.
 	v.mu.Lock()
