@@ -216,10 +216,11 @@ func (t *Thread) runHandler(v Value) Value {
 }
 
 func (t *Thread) callHandler(h, v Value) Value {
-	if t.inHandler {
+	// There must be room to call it, or the error of that would come here again.
+	if t.inHandler || t.goDepth >= maxNested || t.freeTop()+2*slack > maxStack+extraStack {
 		return String("error in error handling")
 	}
-	t.inHandler = true
+	t.inHandler, t.overflown = true, true
 	defer func() { t.inHandler = false }()
 	vals, err := t.call(h, []Value{v}, contMust)
 	if err != nil {
