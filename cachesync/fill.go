@@ -1,6 +1,7 @@
 package cachesync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,7 @@ type filler struct {
 	source Source
 	limits Limits
 	rate   *rate
+	owner  []byte // what this process writes into its locks
 
 	queue  chan *flight
 	urgent chan *flight
@@ -129,6 +131,7 @@ func newFiller(c *Cache, prefix string, s Source, limits Limits) *filler {
 	ctx, stop := context.WithCancel(context.Background())
 	f := &filler{
 		cache: c, prefix: prefix, source: s, limits: limits, rate: newRate(limits.PerSecond, limits.Batch),
+		owner: fmt.Appendf(nil, "%x.%p", c.now().UnixNano(), c),
 		queue: make(chan *flight, limits.Queue), urgent: make(chan *flight, limits.Queue),
 		ctx: ctx, stop: stop, flights: map[string]*flight{},
 	}
@@ -261,7 +264,7 @@ func (f *filler) answer(list []*flight, s State, err error) {
 func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Add, Key: lockPrefix + fl.key, Value: []byte{'1'}, Expiry: lockSeconds}
+		ops[i] = memcache.Op{Kind: memcache.Add, Key: lockPrefix + fl.key, Value: f.owner, Expiry: lockSeconds}
 	}
 	f.cache.store.Do(ctx, ops)
 	for i, fl := range list {
@@ -286,9 +289,16 @@ func (f *filler) unlock(list []*flight, locked time.Time) {
 	defer cancel()
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Delete, Key: lockPrefix + fl.key}
+		ops[i] = memcache.Op{Kind: memcache.Gets, Key: lockPrefix + fl.key}
 	}
 	f.cache.store.Do(ctx, ops)
+	mine := ops[:0]
+	for _, op := range ops {
+		if op.Err == nil && bytes.Equal(op.Value, f.owner) { // a flush may have made room for another's
+			mine = append(mine, memcache.Op{Kind: memcache.CAS, Key: op.Key, Value: f.owner, CAS: op.CAS, Expiry: -1})
+		}
+	}
+	f.cache.store.Do(ctx, mine)
 }
 
 // unfilled looks again, now under the lock: what somebody filled meanwhile is answered.

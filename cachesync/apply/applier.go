@@ -84,6 +84,7 @@ type Applier struct {
 	settled  bool           // caught up once since the beginning
 	starts   []changelog.ID // where this applier began
 	again    time.Time      // when to begin there once more; zero: it has
+	took     bool           // something was written
 	hold     bool           // until the second pass is written, starts is the position
 	history  []past         // of applied, oldest first
 	asOf     time.Time      // what is pending is the state of the log at this time
@@ -210,7 +211,8 @@ func (a *Applier) tryLocate(ctx context.Context) error {
 // secondPass is when an applier begins once more where it began. Another process may have
 // been at work here until this one took over, and may have gone on for a moment (for
 // staleAfter at most, if it was paused): what it wrote over evicted keys meanwhile is then
-// put right. Until that is done the position stays where it was.
+// put right. Until that is done the position stays where it was. An applier that wrote its
+// first change only after that moment (it had a backlog to gather) needs no second pass.
 const secondPass = 2 * time.Second
 
 // begin notes where the applier starts.
@@ -218,7 +220,7 @@ func (a *Applier) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.starts, a.history = slices.Clone(a.read), nil
-	a.again, a.hold = a.cfg.Now().Add(secondPass), true
+	a.again, a.hold, a.took = a.cfg.Now().Add(secondPass), true, false
 }
 
 // keepBehind is how far the saved position stays behind what is written. A fill that was on
@@ -258,7 +260,7 @@ func (a *Applier) behind() []changelog.ID {
 // beforeRead starts the second pass when it is time; the caller holds mu.
 func (a *Applier) beforeRead() {
 	clear(a.stalled)
-	if !a.again.IsZero() && !a.cfg.Now().Before(a.again) {
+	if a.took && !a.again.IsZero() && !a.cfg.Now().Before(a.again) {
 		a.again, a.settled, a.caughtUp = time.Time{}, false, false
 		copy(a.read, a.starts)
 	}

@@ -84,6 +84,12 @@ func (a *Applier) tryTake(spare *pending) *pending {
 		return nil
 	}
 	a.cur, a.since = spare, time.Time{}
+	if !a.took {
+		a.took = true
+		if !now.Before(a.again.Add(-secondPass + staleAfter + 300*time.Millisecond)) {
+			a.again = time.Time{}
+		}
+	}
 	p.closes = a.settled && a.again.IsZero()
 	p.stale = now.Sub(a.asOf) > staleAfter
 	return p
