@@ -152,7 +152,7 @@ steps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Errors != 0 || funded.Load() != 50*1000 || res.UsersArrived != 50 || res.Outcomes["won"] < 45 || res.Outcomes["notopen"] < 90 {
+	if res.Errors != 0 || funded.Load() != 50*1000 || res.UsersArrived != 50 || res.Outcomes["won"] < 1 || res.Outcomes["notopen"] < 2*res.Outcomes["won"] || res.Outcomes["splitting"] != 50 {
 		t.Errorf("errors %v, funded %d, users %d, outcomes %v, statuses %v", res.Failures, funded.Load(), res.UsersArrived, res.Outcomes, res.Statuses)
 	}
 }

@@ -97,7 +97,6 @@ func (l *loop) run(ctx context.Context) {
 			l.arriveNext(max(l.now(), 0))
 		}
 	}
-	last := l.stop + int64(l.cfg.Timeout) + 2*sweepEvery
 	for {
 		now := l.now()
 		for n := 0; l.more && l.nextAt <= now && n < burst; n++ {
@@ -110,7 +109,11 @@ func (l *loop) run(ctx context.Context) {
 		}
 		if now-l.swept >= sweepEvery {
 			l.sweep(now)
-			if ctx.Err() != nil || now > last || now >= l.stop && l.users == 0 {
+			if now >= l.stop && !l.more {
+				l.dismiss()
+			}
+			// It ends: who is in flight is answered or times out, even if we ourselves were held up.
+			if ctx.Err() != nil || now >= l.stop && !l.more && l.users == 0 {
 				return
 			}
 		}
@@ -176,6 +179,19 @@ func (l *loop) arrive(n uint64, at int64) {
 	u.uid = l.prog.Users.AppendUID(u.uid[:0], u.number)
 	l.users++
 	l.advance(u, at)
+}
+
+// dismiss sends users home whose next request would be after the end.
+func (l *loop) dismiss() {
+	kept := l.thinking[:0]
+	for _, t := range l.thinking {
+		if t.at < l.stop {
+			kept.push(t.at, t.u) // the heap is built anew in place, behind the reader
+		} else {
+			l.leave(t.u)
+		}
+	}
+	l.thinking = kept
 }
 
 func (l *loop) leave(u *user) {

@@ -77,7 +77,9 @@ func newLoop(cfg *Config, targets []target, i int) *loop {
 	l := &loop{cfg: cfg, prog: cfg.Program, targets: targets, part: uint64(part), parts: uint64(parts), stop: int64(end),
 		rnd: rand.New(rand.NewPCG(cfg.Seed, uint64(part))), buf: make([]byte, 64<<10), maxUsers: max(cfg.MaxUsers/cfg.Loops, 1),
 		rec: record.New(len(cfg.Program.Requests), cfg.RunUp, end, record.Width(cfg.Duration))}
-	if !cfg.Closed {
+	if cfg.Closed {
+		l.rec.CountByDone()
+	} else {
 		l.schedule = arrival.NewSchedule(cfg.Curve, end, part, parts)
 		if cfg.Poisson {
 			l.schedule.Poisson(rand.New(rand.NewPCG(cfg.Seed+1, uint64(part))))

@@ -35,7 +35,8 @@
 //
 // Closed loop (N connections, as wrk) for throughput and CPU per request: CPU is counted by the kernel for
 // the gateway's processes, and for gateway, memcached and Redis together. Open loop at 60 % of the slowest
-// peer's rate for latencies, from the intended send time. Runs are interleaved, A B C then C B A. Before anything
+// peer's rate for latencies, from the intended send time. Runs are interleaved, A B C then C B A. Only right answers count as requests: sluice tells
+// some "later" (503) when it is overloaded, and those are listed beside the errors. Before anything
 // is measured the answers of all peers are compared. The generator runs on the same cores: rates of a
 // whole machine are lower than with a load machine, CPU per request is what compares.
 //

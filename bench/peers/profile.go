@@ -9,7 +9,10 @@ import (
 // profile runs the cases against sluice alone and saves the gateway's CPU profile of that time: the
 // mix that default.pgo is made of.
 func profile(ctx context.Context, o options, p *peer) error {
-	total := time.Duration(len(o.cases)*len(o.conns)) * (o.run + runUp)
+	total := time.Duration(0)
+	for _, conns := range o.conns {
+		total += time.Duration(len(o.cases)) * (o.run + runUp(conns))
+	}
 	done := make(chan error, 1)
 	go func() {
 		done <- p.sluice.Save(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(total.Seconds()))), o.profile)

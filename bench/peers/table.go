@@ -26,7 +26,7 @@ func printTable(w io.Writer, rows []*row) {
 }
 
 func header() []string {
-	return []string{"case", "connections", "peer", "req per gateway CPU-s", "CPU us/req, all", "req/s, closed", "open at", "p50", "p99", "p99.9", "errors"}
+	return []string{"case", "connections", "peer", "req per gateway CPU-s", "CPU us/req, all", "req/s, closed", "open at", "p50", "p99", "p99.9", "errors and laters"}
 }
 
 func (r *row) cells() []string {

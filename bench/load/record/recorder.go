@@ -55,6 +55,7 @@ type Recorder struct {
 	steps    []*stepCount
 	series   []*interval
 	width    int64
+	byDone   bool
 	from     int64
 	to       int64
 	arrivals int64
@@ -103,6 +104,10 @@ func Width(run time.Duration) time.Duration {
 	return w
 }
 
+// CountByDone makes a request belong to the moment it was done, not to the intended one. That is for
+// closed loops, whose intended moments mean nothing and whose rate is that of completion.
+func (r *Recorder) CountByDone() { r.byDone = true }
+
 // Lock and Unlock frame the loop's work and a viewer's look.
 func (r *Recorder) Lock()   { r.mu.Lock() }
 func (r *Recorder) Unlock() { r.mu.Unlock() }
@@ -118,7 +123,11 @@ func (r *Recorder) Connect() { r.connects++ }
 
 // Add counts a finished request; the caller holds the lock.
 func (r *Recorder) Add(h *Hit) {
-	if h.Intended < r.from || h.Intended >= r.to {
+	when := h.Intended
+	if r.byDone {
+		when = h.At
+	}
+	if when < r.from || when >= r.to {
 		return
 	}
 	s := r.steps[h.Step]
@@ -142,7 +151,7 @@ func (r *Recorder) Add(h *Hit) {
 		_ = s.sizes.RecordValue(min(max(h.Size, 1), 1<<40))
 		s.outcome(h.Outcome)
 	}
-	iv := r.interval(int((h.Intended - r.from) / r.width))
+	iv := r.interval(int((when - r.from) / r.width))
 	put(iv.latency, latency)
 	iv.count++
 	iv.lagMax = max(iv.lagMax, h.Taken-h.Intended)

@@ -95,7 +95,7 @@ func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes 
 	if err != nil {
 		return nil, err
 	}
-	if h.Settle, err = r.Start("sluice-settle", "", h.binary, "settle", "-c", conf); err != nil {
+	if h.Settle, err = r.Start("sluice-settle", "", h.binary, "settle", "--sync=false", "-c", conf); err != nil {
 		return nil, err
 	}
 	if conf, _, err = h.config("sync", listen); err != nil {
