@@ -49,11 +49,12 @@ type task struct {
 	wake   chan struct{}
 	thread *vm.Thread // nil for entries on the main thread
 
-	waiting bool  // parked; whoever posts it clears this. Guarded by vm.mu
-	killed  error // set by the lock's holder
-	expired bool  // a pause ran out
-	granted bool  // a semaphore gave what was waited for
-	child   *task // the sub-request this task waits in
+	waiting bool   // parked; whoever posts it clears this. Guarded by vm.mu
+	park    uint64 // counts the parks. Guarded by vm.mu
+	killed  error  // set by the lock's holder
+	expired bool   // a pause ran out. Guarded by vm.mu, and by the park
+	granted bool   // a semaphore gave what was waited for
+	child   *task  // the sub-request this task waits in
 
 	*light // for light threads
 }
@@ -100,6 +101,23 @@ func (v *VM) release() {
 // the first call for a park counts.
 func (v *VM) post(tk *task) {
 	v.mu.Lock()
+	v.postLocked(tk)
+}
+
+// postPark is post for something that began with one park and may come too
+// late for it: the task may be parked again, for something else.
+func (v *VM) postPark(tk *task, park uint64, expired bool) {
+	v.mu.Lock()
+	if tk.park != park || !tk.waiting {
+		v.mu.Unlock()
+		return
+	}
+	tk.expired = expired
+	v.postLocked(tk)
+}
+
+// postLocked unlocks mu.
+func (v *VM) postLocked(tk *task) {
 	if !tk.waiting {
 		v.mu.Unlock()
 		return
@@ -117,10 +135,13 @@ func (v *VM) post(tk *task) {
 
 // prepark says that the current task is about to park, before whoever will
 // post it can know of it.
-func (v *VM) prepark(tk *task) {
+func (v *VM) prepark(tk *task) (park uint64) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	tk.waiting = true
-	v.mu.Unlock()
+	tk.expired = false
+	tk.park++
+	return tk.park
 }
 
 // park gives up the lock until somebody posts the task.
@@ -186,10 +207,10 @@ func Block(t *vm.Thread, f func()) {
 	}
 	// Somebody may end the request while f waits: then f is left behind, to
 	// end when what it waits for is closed or times out.
-	v.prepark(tk)
+	park := v.prepark(tk)
 	go func() {
 		f()
-		v.post(tk)
+		v.postPark(tk, park, false)
 	}()
 	v.park(tk)
 	tk.check(t)

@@ -11,18 +11,14 @@ import (
 // reports whether the time ran out.
 func (v *VM) pause(t *vm.Thread, d time.Duration) (timedOut bool) {
 	tk := v.cur
-	v.prepark(tk)
+	park := v.prepark(tk)
 	dl := tk.req.Deadline()
 	if !dl.IsZero() {
 		if left := dl.Sub(v.host.Now()); left < d {
 			d = max(left, 0)
 		}
 	}
-	tm := time.AfterFunc(d, func() {
-		tk.expired = true
-		v.post(tk)
-	})
-	tk.expired = false
+	tm := time.AfterFunc(d, func() { v.postPark(tk, park, true) })
 	v.park(tk)
 	tm.Stop()
 	timedOut = tk.expired
