@@ -224,11 +224,13 @@ reload: // after anything that may have changed the thread or its top frame
 			tab := NewTable(int(i.b()), int(i.c()))
 			tab.arr = tab.arr[:cap(tab.arr)] // nils, as LuaJIT: a constructor's holes count
 			regs[i.a()] = tab.Value()
+			acc += tab.footprint() >> 9
 			t.charge(tableBytes + tab.footprint())
 		case opTDUP:
 			fr.pc = int32(pc)
 			tab := fn.proto.templates[i.b()].clone()
 			regs[i.a()] = tab.Value()
+			acc += tab.footprint() >> 9
 			t.charge(tableBytes + tab.footprint())
 
 		case opGGET:
@@ -699,6 +701,7 @@ reload: // after anything that may have changed the thread or its top frame
 					}
 					next, k, v := tab.nextAt(at)
 					if next < 0 {
+						acc += int64(len(tab.arr)+int(tab.used)-at) >> 2
 						continue
 					}
 					acc += int64(next-at) >> 2

@@ -153,9 +153,18 @@ func baseSetmetatable(t *Thread) int {
 }
 
 func baseNext(t *Thread) int {
-	k, v, ok, err := t.CheckTable(1).Next(t.Arg(2))
-	if err != nil {
-		t.Raise(String(err.Error()))
+	tab := t.CheckTable(1)
+	at := tab.place(t.Arg(2))
+	if at < 0 {
+		t.Raise(String(errBadNext.Error()))
+	}
+	next, k, v := tab.nextAt(at)
+	ok := next >= 0
+	if !ok {
+		next = len(tab.arr) + int(tab.used)
+	}
+	if next-at > 64 { // over cleared entries
+		t.work(int64(next-at) >> 2)
 	}
 	t.Push(k)
 	if !ok {

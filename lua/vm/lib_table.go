@@ -21,7 +21,9 @@ func tabNew(t *Thread) int {
 }
 
 func tabClear(t *Thread) int {
-	t.CheckTable(1).Clear()
+	tab := t.CheckTable(1)
+	t.work(int64(len(tab.arr)+len(tab.nodes)) >> 5)
+	tab.Clear()
 	return 0
 }
 
@@ -33,6 +35,7 @@ func tabGetn(t *Thread) int {
 func tabMaxn(t *Thread) int {
 	tab := t.CheckTable(1)
 	m := 0.0
+	t.work(int64(len(tab.arr)+len(tab.nodes)) >> 2)
 	for i := len(tab.arr); i > 0; i-- {
 		if tab.arr[i-1].n != tagNil {
 			m = float64(i)

@@ -57,6 +57,7 @@ func (m *matcher) capture(c byte) int {
 }
 
 func (m *matcher) classEnd(p int) int {
+	start := p
 	c := m.at(p)
 	p++
 	switch c {
@@ -79,6 +80,7 @@ func (m *matcher) classEnd(p int) int {
 				p++
 			}
 			if m.at(p) == ']' {
+				m.step((p - start) >> 3)
 				return p + 1
 			}
 		}
@@ -127,6 +129,7 @@ func matchClass(c, cl byte) bool {
 // matchSet matches a set whose ] is at ec.
 func (m *matcher) matchSet(c byte, p, ec int) bool {
 	sig := true
+	m.step((ec - p) >> 3)
 	if m.at(p+1) == '^' {
 		sig = false
 		p++

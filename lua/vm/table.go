@@ -422,8 +422,10 @@ func (t *Table) Next(k Value) (key, val Value, ok bool, err error) {
 func (t *Table) Clear() {
 	clear(t.arr)
 	t.arr = t.arr[:0]
-	clear(t.nodes)
-	t.used = 0
+	if t.used > 0 {
+		clear(t.nodes)
+		t.used = 0
+	}
 	t.absent = 0
 	t.intKeys = false
 }
