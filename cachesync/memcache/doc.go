@@ -25,7 +25,8 @@
 // It may have missed writes and must not serve what it kept. An Authoritative
 // client (an applier) remembers that writes were lost while the node was
 // ejected for longer than StaleAfter; it then sends flush_all in the handshake,
-// before any call can use the node again, and leaves a new canary. Other
+// before any call can use the node again (twice, since old writes may still be
+// on their way), and leaves a new canary. Other
 // clients see the new canary and report the node cold. A restarted node is
 // empty anyway.
 //

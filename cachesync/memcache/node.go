@@ -95,6 +95,18 @@ func (n *node) handshake(ctx context.Context, nc net.Conn) error {
 	if err := ask(nc, r, "flush_all\r\n", "OK"); err != nil {
 		return err
 	}
+	// Writes of the lost connections may still lie in the node's sockets. It
+	// reads them as soon as it runs: give it a moment, then empty it again.
+	late := time.NewTimer(min(100*time.Millisecond, n.c.cfg.Timeout/4))
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := ask(nc, r, "flush_all\r\n", "OK"); err != nil {
+		return err
+	}
 	if err := ask(nc, r, fmt.Sprintf("set %s 0 0 %d\r\n%s\r\n", CanaryKey, len(id), id), "STORED"); err != nil {
 		return err
 	}

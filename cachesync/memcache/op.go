@@ -35,9 +35,6 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// writes tells whether the node holds other data after the Op.
-func (k Kind) writes() bool { return k > Gets }
-
 // Op is one operation of a batch: the upper fields are read by Do, the lower
 // ones written by it. Do copies Key and Value before it returns or waits, so
 // both may live in buffers that the caller reuses afterwards.
