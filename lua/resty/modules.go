@@ -75,7 +75,11 @@ func Modules() map[string]func(t *vm.Thread) vm.Value {
 // load runs a module's chunk.
 func load(t *vm.Thread, name, file string) vm.Value {
 	s := t.State()
-	vals := t.MustCall(s.Load(protos()[file], s.Globals()), vm.String(name))
+	args := []vm.Value{vm.String(name)}
+	if name == "resty.lock" {
+		args = append(args, vm.NewFunc("guard", guard))
+	}
+	vals := t.MustCall(s.Load(protos()[file], s.Globals()), args...)
 	if len(vals) == 0 {
 		return vm.True
 	}

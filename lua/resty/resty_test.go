@@ -3,6 +3,7 @@ package resty
 import (
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,27 @@ func TestLock(t *testing.T) {
 	check(t, head+`a:lock("k") return b:lock("k")`, "nil timeout")
 	check(t, head+`b:lock("k") local e = a:lock("k") return e > 0.3 and e < 1`, "true")
 	check(t, head+`a:lock("k") return a:expire(2), b:expire(2)`, "true nil unlocked")
+}
+
+func TestALockNobodyHasGoesWithTheCollector(t *testing.T) {
+	zones := shdict.NewZones(map[string]int64{"d": 100 << 10}, nil)
+	ngx := vm.NewTable(0, 1)
+	shdict.Install(ngx, zones)
+	d := ngx.GetStr("shared").AsTable().GetStr("d")
+	zones.Dict("d").Store(0, "k", shdict.Value{Kind: shdict.Boolean, Num: 1}, 0, 0)
+	s := vm.NewState(vm.Options{})
+	if _, err := s.Call(vm.NewFunc("guard", guard), d, vm.String("k"), vm.Number(30)); err != nil {
+		t.Fatal(err)
+	}
+	s = nil
+	for range 200 {
+		runtime.GC()
+		if v, _, _ := zones.Dict("d").Get("k"); v.Kind == shdict.None {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("still locked")
 }
 
 func TestLRUCache(t *testing.T) {

@@ -1,6 +1,9 @@
 -- resty.lock: a lock over VMs and requests, kept as a key in a shared
--- dictionary. A lock that nobody unlocks goes when its exptime is over; the
--- garbage collector does not look after it.
+-- dictionary. A lock that nobody unlocks goes when its exptime is over, or
+-- when the garbage collector finds that nobody has it any more: guard is a Go
+-- function whose answer lives as long as the lock object.
+
+local _, guard = ...
 
 local shared, sleep = ngx.shared, ngx.sleep
 local min, max = math.min, math.max
@@ -36,7 +39,7 @@ end
 local function try(self, key)
     local ok, err = self.dict:add(key, true, self.exptime)
     if ok then
-        self.key, self.held = key, true
+        self.key, self.held = key, guard(self.dict, key, self.exptime)
         return true
     end
     if err == "exists" then
@@ -88,7 +91,8 @@ function _M.unlock(self)
     if not ok then
         return nil, err
     end
-    self.held = false
+    guard(self.held)
+    self.held = nil
     return 1
 end
 

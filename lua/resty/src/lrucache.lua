@@ -14,7 +14,7 @@ function _M.new(size)
     end
     local ring = {}
     ring.prev, ring.next = ring, ring
-    return setmetatable({ nodes = {}, ring = ring, num_items = 0, max_items = size }, mt)
+    return setmetatable({ hasht = {}, ring = ring, num_items = 0, max_items = size }, mt)
 end
 
 function _M.count(self)
@@ -40,7 +40,7 @@ local function link(ring, node)
 end
 
 function _M.get(self, key)
-    local node = self.nodes[key]
+    local node = self.hasht[key]
     if node == nil then
         return nil
     end
@@ -57,11 +57,11 @@ function _M.get(self, key)
 end
 
 function _M.delete(self, key)
-    local node = self.nodes[key]
+    local node = self.hasht[key]
     if node == nil then
         return false
     end
-    self.nodes[key] = nil
+    self.hasht[key] = nil
     unlink(node)
     self.num_items = self.num_items - 1
     return true
@@ -72,7 +72,7 @@ function _M.set(self, key, value, ttl, flags)
         _M.delete(self, key)
         return
     end
-    local nodes, ring = self.nodes, self.ring
+    local nodes, ring = self.hasht, self.ring
     local node = nodes[key]
     if node then
         unlink(node)
@@ -112,7 +112,7 @@ end
 function _M.flush_all(self)
     local ring = self.ring
     ring.prev, ring.next = ring, ring
-    self.nodes, self.num_items = {}, 0
+    self.hasht, self.num_items = {}, 0
 end
 
 return _M
