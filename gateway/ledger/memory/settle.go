@@ -134,6 +134,7 @@ func (s *Store) close(r *red, c ledger.Close, bucket int) {
 		r.State = ledger.Closed
 	}
 	if c.Left == 0 {
+		r.settled()
 		return
 	}
 	r.run.Returned += c.Left

@@ -20,10 +20,11 @@ import (
 	"sluice/internal/servers"
 )
 
-// databases makes databases on one server: starting one for each case would
-// take most of the time.
+// databases makes schemas on one server: starting one for each case would take
+// most of the time.
 func databases(t *testing.T) func(t *testing.T) string {
-	dsn := servers.Postgres(t)
+	// Nothing here cuts the power, so the disk need not be waited for.
+	_, dsn := servers.StartPostgres(t, "fsync=off")
 	var n atomic.Int64
 	return func(t *testing.T) string {
 		t.Helper()
@@ -34,14 +35,16 @@ func databases(t *testing.T) func(t *testing.T) string {
 		}
 		defer c.Close(ctx)
 		name := fmt.Sprintf("ledger%d", n.Add(1))
-		if _, err := c.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+		if _, err := c.Exec(ctx, "CREATE SCHEMA "+name); err != nil {
 			t.Fatal(err)
 		}
 		u, err := url.Parse(dsn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		u.Path = "/" + name
+		q := u.Query()
+		q.Set("search_path", name)
+		u.RawQuery = q.Encode()
 		return u.String()
 	}
 }

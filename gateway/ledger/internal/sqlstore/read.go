@@ -119,7 +119,7 @@ func (s *Store) Reconcile(ctx context.Context, id string, fn func(*ledger.Award)
 		if out.Held, err = s.held(ctx, tx, `WHERE h.k = $1 ORDER BY h.share`, r.k); err != nil {
 			return err
 		}
-		return s.d.Awards(ctx, tx, r.k, func(a *ledger.Award) error {
+		return s.awards(ctx, tx, r.k, func(a *ledger.Award) error {
 			out.Awards++
 			out.Awarded += a.Amount
 			if fn == nil {

@@ -115,8 +115,15 @@ func (s *Store) running(ctx context.Context, tx Tx, plan *posting.Plan) error {
 	if len(closes) == 0 {
 		return nil
 	}
-	return tx.Many(ctx, `UPDATE running SET awarded = awarded + $2, awards = awards + $3, returned = returned + $4, refunding = refunding + $4,
-		state = CASE WHEN $5 <> '' THEN $5 WHEN state = 'refunded' AND $4 > 0 THEN 'closed' ELSE state END WHERE k = $1`, closes)
+	if err := tx.Many(ctx, `UPDATE running SET awarded = awarded + $2, awards = awards + $3, returned = returned + $4, refunding = refunding + $4,
+		state = CASE WHEN $5 <> '' THEN $5 WHEN state = 'refunded' AND $4 > 0 THEN 'closed' ELSE state END WHERE k = $1`, closes); err != nil {
+		return err
+	}
+	ks := make([]int64, len(closes))
+	for i := range closes {
+		ks[i] = closes[i][0].(int64)
+	}
+	return s.refunded(ctx, tx, ks) // when this close was the last and returned nothing
 }
 
 // bucketID packs (home, bucket) into one key.
