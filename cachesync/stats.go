@@ -13,11 +13,16 @@ type SyncStats struct {
 	Class  string
 	Links  []apply.Stats       // one per applier
 	Log    changelog.TrimStats // of this region's own home
+	Wrong  int64               // probes that found an older version than was written: must stay 0
+	Nines  map[string]string   // share of probes found, by horizon
 }
 
 // Stats tells how the Syncer is doing.
 func (s *Syncer) Stats() SyncStats {
-	out := SyncStats{Region: s.cfg.Region, Class: s.cfg.Class}
+	out := SyncStats{
+		Region: s.cfg.Region, Class: s.cfg.Class,
+		Wrong: s.probes.wrong.Load(), Nines: s.probes.nines(),
+	}
 	for _, l := range s.links {
 		for _, a := range l.all() {
 			out.Links = append(out.Links, a.Stats())

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"sluice/cachesync/record"
@@ -52,6 +53,7 @@ type Reader struct {
 	spans  []int
 	arena  []byte
 	entry  Entry
+	bytes  atomic.Int64
 }
 
 // BeatKey is the stream of a node's heartbeats, under the tag of its first bucket.
@@ -80,7 +82,7 @@ func NewReader(cfg ReaderConfig) *Reader {
 }
 
 // BytesRead is what came over the network so far: the link is paid by the byte.
-func (r *Reader) BytesRead() int64 { return r.w.read }
+func (r *Reader) BytesRead() int64 { return r.bytes.Load() }
 
 // Close closes the connection; the next Read opens a new one.
 func (r *Reader) Close() {
@@ -140,6 +142,7 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 	}
 	if _, err = conn.Write(r.request(pos)); err == nil {
 		n, full, err = r.reply(sink)
+		r.bytes.Store(r.w.read)
 	}
 	if err != nil {
 		r.Close()
