@@ -96,7 +96,8 @@ type Outcome struct {
 	At        time.Time
 }
 
-// Backlog counts the outbox.
+// Backlog counts the outbox. Queued may be too high by a little once it is
+// above 10,000.
 type Backlog struct {
 	Queued, Claimed, Waiting, Dead int
 	OldestQueued                   time.Time // zero when none is queued

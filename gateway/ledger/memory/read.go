@@ -110,9 +110,9 @@ func (s *Store) Reconcile(_ context.Context, id string, fn func(*ledger.Award) e
 	if err != nil {
 		return ledger.Sums{}, err
 	}
-	defer done()
 	r, err := s.find("reconcile", id)
 	if err != nil {
+		done()
 		return ledger.Sums{}, err
 	}
 	sums := ledger.Sums{RedPacket: r.RedPacket, Funded: -r.balance(ledger.AccountPayment), Positions: s.positions(r.Home), Awards: len(r.awards)}
@@ -128,13 +128,19 @@ func (s *Store) Reconcile(_ context.Context, id string, fn func(*ledger.Award) e
 	for _, share := range sortedKeys(r.held) {
 		sums.Held = append(sums.Held, *r.held[share])
 	}
+	list := make([]ledger.Award, 0, len(r.awards))
 	for _, share := range sortedKeys(r.awards) {
 		a := s.full(r.awards[share])
 		sums.Awarded += a.Amount
-		if fn != nil {
-			if err := fn(&a); err != nil {
-				return sums, err
-			}
+		list = append(list, a)
+	}
+	done() // fn may take its time
+	for i := range list {
+		if fn == nil {
+			break
+		}
+		if err := fn(&list[i]); err != nil {
+			return sums, err
 		}
 	}
 	return sums, nil

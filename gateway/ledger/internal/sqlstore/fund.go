@@ -146,7 +146,7 @@ func (s *Store) RedPacket(ctx context.Context, id string) (out ledger.RedPacket,
 func (s *Store) EachRedPacket(ctx context.Context, f ledger.Filter, fn func(ledger.RedPacket) error) error {
 	const page = 500
 	for after := int64(-1); ; {
-		where, args := []string{"r.k > $1"}, []any{after}
+		where, args := []string{"x.k > $1"}, []any{after}
 		arg := func(format string, v any) {
 			args = append(args, v)
 			where = append(where, fmt.Sprintf(format, len(args)))
@@ -161,7 +161,11 @@ func (s *Store) EachRedPacket(ctx context.Context, f ledger.Filter, fn func(ledg
 		if len(f.Buckets) > 0 {
 			list("r.bucket", s.d.Ints(int64s(f.Buckets)))
 		}
-		if len(f.States) > 0 {
+		switch len(f.States) {
+		case 0:
+		case 1: // walks the index of (state, k), however many are past
+			arg("x.state = $%d", f.States[0])
+		default:
 			list("x.state", s.d.Strings(f.States))
 		}
 		before := func(col string, t time.Time) {
@@ -183,7 +187,7 @@ func (s *Store) EachRedPacket(ctx context.Context, f ledger.Filter, fn func(ledg
 				got = append(got, r)
 				r.Seed, r.SeedHash, r.Spec, r.BodyHash = nil, nil, nil, nil
 				return nil
-			}, selectRed+"WHERE "+strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY r.k LIMIT %d", page), args...)
+			}, selectRed+"WHERE "+strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY x.k LIMIT %d", page), args...)
 		})
 		if err != nil {
 			return err

@@ -145,7 +145,7 @@ CREATE TABLE running (
 	refunding BIGINT NOT NULL DEFAULT 0 CHECK (refunding >= 0),
 	CHECK (awarded + returned + held <= funded) -- no more out than in
 );
-CREATE INDEX running_state ON running (state);
+CREATE INDEX running_state ON running (state, k);
 
 CREATE TABLE bucket (
 	id BIGINT PRIMARY KEY, -- home << 21 | bucket

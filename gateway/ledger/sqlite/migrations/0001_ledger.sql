@@ -144,7 +144,7 @@ CREATE TABLE running (
 	refunding INTEGER NOT NULL DEFAULT 0 CHECK (refunding >= 0),
 	CHECK (awarded + returned + held <= funded) -- no more out than in
 ) STRICT;
-CREATE INDEX running_state ON running (state);
+CREATE INDEX running_state ON running (state, k);
 
 CREATE TABLE bucket (
 	id INTEGER PRIMARY KEY, -- home << 21 | bucket
