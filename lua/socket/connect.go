@@ -95,7 +95,7 @@ func (l *library) connect(t *vm.Thread) int {
 	if a.err != nil {
 		return no(t, a.err)
 	}
-	if s.conn != nil && s.request != request {
+	if (s.conn != nil || s.connecting) && s.request != request {
 		t.Errorf("bad request")
 	}
 	if s.busy(t, true, true) {

@@ -44,6 +44,7 @@ func (c *collected) push() int {
 func receivable(t *vm.Thread) (s *sock, answers int, ok bool) {
 	s = sockOf(t)
 	if s.conn == nil && s.connecting {
+		s.own(t)
 		s.busy(t, true, false)
 		return s, 2, false
 	}
@@ -197,6 +198,7 @@ func (s *sock) nextUntil(t *vm.Thread, u *until) int {
 		size = max(0, int(min(t.CheckNumber(1), math.MaxInt32)))
 	}
 	if s.conn == nil && s.connecting {
+		s.own(t)
 		s.busy(t, true, false)
 		return 2
 	}

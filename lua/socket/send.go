@@ -64,6 +64,7 @@ func send(t *vm.Thread) int {
 	}
 	s := sockOf(t)
 	if s.conn == nil && s.connecting {
+		s.own(t)
 		s.busy(t, false, true)
 		return 2
 	}

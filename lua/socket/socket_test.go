@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -425,4 +426,23 @@ func FuzzUntil(f *testing.F) {
 			t.Fatalf("%q until %q: got %q, left %q", text, pattern, all, left)
 		}
 	})
+}
+
+// nowhere resolves nothing.
+type nowhere struct{}
+
+func (nowhere) LookupIPAddr(context.Context, string) ([]net.IPAddr, error) {
+	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+}
+
+func TestNamesAreResolved(t *testing.T) {
+	h, p := &host{request: 1}, NewPools(Config{Resolver: nowhere{}})
+	if got := run(t, h, p, "", `return socket.tcp():connect("nosuch.example", 80)`); got != "nil|nosuch.example could not be resolved (3: Host not found)" {
+		t.Error(got)
+	}
+	addr := listen(t, "tcp", "127.0.0.1:0", echo)
+	p = NewPools(Config{})
+	if got := run(t, h, p, addr, `return socket.tcp():connect("localhost", port)`); got != "1" {
+		t.Error(got)
+	}
 }

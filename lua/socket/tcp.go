@@ -25,6 +25,7 @@ func Install(ngx *vm.Table, host Host, pools *Pools) {
 	def("udp", l.newUDP)
 	def("connect", l.shortcut)
 	ngx.SetStr("socket", s.Value())
+	l.installBody(ngx)
 }
 
 func methods(m map[string]vm.GoFunc) *vm.Table {
@@ -110,6 +111,7 @@ func closeSock(t *vm.Thread) int {
 	}
 	s := sockOf(t)
 	if s.conn == nil && s.connecting {
+		s.own(t)
 		s.busy(t, true, true)
 		return 2
 	}
@@ -151,6 +153,7 @@ func setKeepalive(t *vm.Thread) int {
 		size = t.CheckInt(3)
 	}
 	if s.conn == nil && s.connecting {
+		s.own(t)
 		s.busy(t, true, true)
 		return 2
 	}

@@ -91,13 +91,14 @@ func (l *library) setPeername(t *vm.Thread) int {
 			return no(t, fmt.Errorf("bad port number: %d", port))
 		}
 	}
+	if (s.conn != nil || s.busy) && s.request != request {
+		t.Errorf("bad request")
+	}
 	if s.busy {
 		return noText(t, "socket busy")
 	}
-	if s.conn != nil && s.request != request {
-		t.Errorf("bad request")
-	}
 	s.finalize()
+	s.request = request
 	to, err := parseTarget(host, port)
 	if err != nil {
 		return no(t, err)
@@ -116,7 +117,7 @@ func (l *library) setPeername(t *vm.Thread) int {
 	if d.err != nil {
 		return no(t, plain(d.err))
 	}
-	s.conn, s.request = d.conn, request
+	s.conn = d.conn
 	s.cancelEnd = l.host.AtEnd(t, func() {
 		s.cancelEnd = nil
 		s.finalize()
