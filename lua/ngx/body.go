@@ -125,7 +125,7 @@ func bodyReadBody(t *vm.Thread) int {
 
 func bodyDiscard(t *vm.Thread) int {
 	noArgs(t)
-	r := need(t, phasesRun)
+	r := need(t, phasesReq)
 	if !r.body.read {
 		r.body.discarded = true
 	}

@@ -409,6 +409,9 @@ func (r *Request) exitCode(code int) int {
 			return rcSent
 		}
 	}
+	if code == Declined && r.phase == PhaseContent {
+		return Error
+	}
 	if code == OK && r.phase == PhaseContent || code >= 200 && code < 300 && code != 204 {
 		r.sendHeader(nil)
 		return rcSent

@@ -85,8 +85,17 @@ func (v *VM) warnGlobal(t *vm.Thread, r *Request, name string) {
 	v.host.log(r, LevelWarn, where+"writing a global Lua variable ('"+name+"'): it is gone when the request ends; use 'local'")
 }
 
+// maxWarnings bounds what is remembered: names can be made up without end.
+const maxWarnings = 1000
+
 func (h *Host) firstWarning(key string) bool {
+	if _, seen := h.warned.Load(key); seen || h.warnings.Load() >= maxWarnings {
+		return false
+	}
 	_, seen := h.warned.LoadOrStore(key, true)
+	if !seen {
+		h.warnings.Add(1)
+	}
 	return !seen
 }
 

@@ -8,12 +8,13 @@ import (
 
 // The tables of nginx: a set bit is a byte that must be written as %XX.
 var (
-	escURI       = [4]uint32{0xffffffff, 0x80000029, 0x00000000, 0x80000000}
-	escArgs      = [4]uint32{0xffffffff, 0x80000829, 0x00000000, 0x80000000}
-	escComponent = [4]uint32{0xffffffff, 0xfc00987d, 0x78000001, 0xb8000001}
-	escHTML      = [4]uint32{0xffffffff, 0x000000ad, 0x00000000, 0x80000000}
-	escRefresh   = [4]uint32{0xffffffff, 0x00000085, 0x00000000, 0x80000000}
-	escMemcached = [4]uint32{0xffffffff, 0x00000021, 0x00000000, 0x00000000}
+	escURI        = [4]uint32{0xffffffff, 0x80000029, 0x00000000, 0x80000000}
+	escArgs       = [4]uint32{0xffffffff, 0x80000829, 0x00000000, 0x80000000}
+	escComponent  = [4]uint32{0xffffffff, 0xfc00987d, 0x78000001, 0xb8000001}
+	escHTML       = [4]uint32{0xffffffff, 0x000000ad, 0x00000000, 0x80000000}
+	escRefresh    = [4]uint32{0xffffffff, 0x00000085, 0x00000000, 0x80000000}
+	escHeaderName = [4]uint32{0xffffffff, 0xfc009305, 0x38000001, 0xa8000000}
+	escMemcached  = [4]uint32{0xffffffff, 0x00000021, 0x00000000, 0x00000000}
 )
 
 func mustEscape(tab *[4]uint32, c byte) bool {

@@ -2,6 +2,7 @@ package ngx
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/lua/vm"
@@ -64,8 +65,9 @@ type Host struct {
 	Chunked       bool // answers of unknown length are chunked, as nginx sends them
 	StreamHTTP10  bool // lua_http10_buffering off
 
-	timers timers
-	warned sync.Map // global writes warned about: file:line and name
+	timers   timers
+	warnings atomic.Int64
+	warned   sync.Map // global writes warned about: file:line and name
 }
 
 func (h *Host) log(r *Request, level int, msg string) { h.Log(r, level, msg) }

@@ -209,7 +209,7 @@ func escapeHeaderName(s string) string {
 	var b []byte
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		bad := c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0
+		bad := mustEscape(&escHeaderName, c)
 		if bad && b == nil {
 			b = append(make([]byte, 0, len(s)+8), s[:i]...)
 		}

@@ -63,7 +63,7 @@ func (v *VM) ServeStream(s *Start, done func()) {
 		real.HijackSetNoResponse(true)
 		real.Hijack(dropConn)
 	}
-	if st.started && !s.Ctx.Request.Header.IsHTTP11() {
+	if st.started && !real.Request.Header.IsHTTP11() {
 		// An HTTP/1.0 client reads no chunks: the body ends with the connection.
 		h := &real.Response.Header
 		h.SetContentLength(-2)
