@@ -2,6 +2,7 @@ package regex
 
 import (
 	"errors"
+	"sync"
 
 	"sluice/lua/regex/pcre"
 	"sluice/lua/vm"
@@ -24,7 +25,7 @@ func Install(ngx *vm.Table, c Config) {
 	if c.Log == nil {
 		c.Log = func(*vm.Thread, string) {}
 	}
-	b := &binding{c}
+	b := &binding{Config: c, searches: sync.Pool{New: func() any { return new(search) }}}
 	re := vm.NewTable(0, 8)
 	for name, f := range map[string]vm.GoFunc{
 		"match": b.match, "find": b.find, "gmatch": b.gmatch,
@@ -36,7 +37,10 @@ func Install(ngx *vm.Table, c Config) {
 	ngx.SetStr("re", re.Value())
 }
 
-type binding struct{ Config }
+type binding struct {
+	Config
+	searches sync.Pool
+}
 
 // flags are the options that are not the pattern's own.
 type flags struct {
@@ -86,10 +90,12 @@ func parseOptions(t *vm.Thread, i int) (o pcre.Options, f flags) {
 
 // search is one compiled pattern with one subject.
 type search struct {
+	t       *vm.Thread // that waits for it
 	re      *compiled
 	flags   flags
 	subject string
 	caps    []int
+	found   bool
 	lim     pcre.Limits
 }
 
@@ -102,19 +108,28 @@ func (b *binding) begin(t *vm.Thread, i int) (*search, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &search{re: re, flags: f, subject: subject}
+	s := b.searches.Get().(*search)
+	s.re, s.flags, s.subject, s.t = re, f, subject, t
 	limit := b.MatchLimit
 	if f.jit {
 		// PCRE's compiled code counts one step where its interpreter counts two
 		// to four; upstream's tests expect 3.6.
 		limit = limit * 18 / 5
 	}
-	s.lim = pcre.Limits{Match: limit, NoUTFCheck: f.noCheck, Poll: func() error {
-		// Counts against the instructions and looks at the deadline.
-		t.State().ChargeInstructions(t, searchCost)
-		return nil
-	}}
+	s.lim = pcre.Limits{Match: limit, NoUTFCheck: f.noCheck, Poller: s}
 	return s, nil
+}
+
+// Poll counts against the instructions and looks at the deadline.
+func (s *search) Poll() error {
+	s.t.State().ChargeInstructions(s.t, searchCost)
+	return nil
+}
+
+// end gives the search back for the next one.
+func (b *binding) end(s *search) {
+	*s = search{caps: s.caps[:0]}
+	b.searches.Put(s)
 }
 
 // searchCost is what a stretch of searching, between two polls, weighs in
@@ -130,12 +145,17 @@ func textOf(t *vm.Thread, i int) string {
 	return t.ToString(v)
 }
 
-// find searches from pos; caps is nil when nothing matches.
+// find searches from pos; found says whether something matches.
 func (s *search) find(pos int) (err error) {
+	var caps []int
 	if s.flags.longest {
-		s.caps, err = s.re.FindLongest(s.subject, pos, s.caps, s.lim)
+		caps, err = s.re.FindLongest(s.subject, pos, s.caps, s.lim)
 	} else {
-		s.caps, err = s.re.Find(s.subject, pos, s.caps, s.lim)
+		caps, err = s.re.Find(s.subject, pos, s.caps, s.lim)
+	}
+	s.found = caps != nil
+	if s.found {
+		s.caps = caps
 	}
 	// One check of the subject is enough.
 	s.lim.NoUTFCheck = s.lim.NoUTFCheck || err == nil
@@ -207,11 +227,12 @@ func (b *binding) match(t *vm.Thread) int {
 	if err != nil {
 		return fail(t, 1, err)
 	}
+	defer b.end(s)
 	ctx, res := t.Arg(4), t.Arg(5).AsTable()
 	if err := s.find(startPos(t, ctx)); err != nil {
 		return fail(t, 1, err)
 	}
-	if s.caps == nil {
+	if !s.found {
 		t.PushNil()
 		return 1
 	}
@@ -228,6 +249,7 @@ func (b *binding) find(t *vm.Thread) int {
 	if err != nil {
 		return fail(t, 2, err)
 	}
+	defer b.end(s)
 	ctx := t.Arg(4)
 	nth := 0
 	if !t.Arg(5).IsNil() {
@@ -236,7 +258,7 @@ func (b *binding) find(t *vm.Thread) int {
 	if err := s.find(startPos(t, ctx)); err != nil {
 		return fail(t, 2, err)
 	}
-	if s.caps == nil {
+	if !s.found {
 		t.PushNil()
 		return 1
 	}
@@ -272,23 +294,19 @@ func (b *binding) gmatch(t *vm.Thread) int {
 		return fail(t, 1, err)
 	}
 	pos := 0
-	poll := s.lim.Poll
 	t.Push(vm.NewFunc("gmatch_iterator", func(t *vm.Thread) int {
 		if pos < 0 {
 			t.PushNil()
 			return 1
 		}
-		s.lim.Poll = func() error {
-			t.State().ChargeInstructions(t, searchCost)
-			return nil
-		}
+		s.t = t
 		err := s.find(pos)
-		s.lim.Poll = poll
+		s.t = nil
 		if err != nil {
 			pos = -1
 			return fail(t, 1, err)
 		}
-		if s.caps == nil {
+		if !s.found {
 			pos = -1
 			t.PushNil()
 			return 1
@@ -307,6 +325,7 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 	if err != nil {
 		return fail(t, 2, err)
 	}
+	defer b.end(s)
 	replace := t.Arg(3)
 	var tmpl template
 	isFunc := replace.Type() == vm.TypeFunction
@@ -322,7 +341,7 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 		if err := s.find(pos); err != nil {
 			return fail(t, 2, err)
 		}
-		if s.caps == nil {
+		if !s.found {
 			break
 		}
 		count++

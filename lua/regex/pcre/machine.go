@@ -51,7 +51,7 @@ type machine struct {
 	total   int // before that
 	limit   int
 	work    int
-	poll    func() error
+	poll    Poller
 	depth   int
 	called  int32 // the group being called, 0 for none (its number + 1)
 	stop    bool  // (*COMMIT) was backtracked onto
@@ -65,7 +65,7 @@ func (re *Regexp) machine(s string, start int, lim Limits) *machine {
 		m = &machine{re: re, prog: re.prog, caps: make([]int32, 2*(re.ncap+1)),
 			opens: make([]int32, re.ncap+1), marks: make([]int32, re.slots)}
 	}
-	m.s, m.start, m.poll = s, start, lim.Poll
+	m.s, m.start, m.poll = s, start, lim.Poller
 	m.steps, m.total, m.work, m.depth, m.called, m.stop = 0, 0, 0, 0, 0, false
 	m.limit = lim.Match
 	if m.limit <= 0 {
@@ -124,7 +124,7 @@ func (m *machine) worked(work int) error {
 		// A character looked at is cheaper than a step, but not free: without
 		// a limit on it, .* on a long subject would escape the match limit.
 		if m.poll != nil {
-			return m.poll()
+			return m.poll.Poll()
 		}
 	}
 	return nil

@@ -46,13 +46,16 @@ type Name struct {
 	Group int
 }
 
+// Poller can end a search that takes long.
+type Poller interface{ Poll() error }
+
 // Limits bound one search.
 type Limits struct {
 	// Match is PCRE's match limit; zero value means its default, ten million.
 	Match int
-	// Poll is called now and then during long searches; an error ends the
+	// Poller is asked now and then during long searches; its error ends the
 	// search and is returned. Zero value means never.
-	Poll func() error
+	Poller Poller
 	// NoUTFCheck trusts the subject to be UTF-8.
 	NoUTFCheck bool
 }

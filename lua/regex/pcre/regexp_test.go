@@ -112,10 +112,14 @@ func TestMatchLimitCountsAsPCREDoes(t *testing.T) {
 	}
 }
 
+type poller struct{ err error }
+
+func (p poller) Poll() error { return p.err }
+
 func TestPollEndsALongSearch(t *testing.T) {
 	re, _ := Compile(`a.*b.*c.*[xy]`, Options{DotAll: true})
 	stop := errors.New("deadline")
-	_, err := re.Find(strings.Repeat("abc", 20000), 0, nil, Limits{Poll: func() error { return stop }})
+	_, err := re.Find(strings.Repeat("abc", 20000), 0, nil, Limits{Poller: poller{stop}})
 	if err != stop {
 		t.Errorf("got %v, want the poll's error", err)
 	}
