@@ -19,6 +19,8 @@ import (
 // ErrRefused is wrapped when the server did not do what was asked.
 var ErrRefused = errors.New("the server refused")
 
+var errLater = errors.New("later")
+
 // Client funds on the public listener and closes on the admin one.
 type Client struct {
 	Target, Admin string // http://host:port; Admin "" cannot close
@@ -44,7 +46,7 @@ func (c *Client) Fund(ctx context.Context, f *scenario.Fund, sender string) ([]s
 	for i := range f.Times {
 		var answer struct{ ID, State string }
 		key := c.Run + "-" + strconv.Itoa(f.List) + "-" + strconv.Itoa(i)
-		if err := c.call(ctx, http.MethodPost, c.Target+"/v1/redpackets", c.token(sender, "fund"), key, body, &answer); err != nil {
+		if err := c.insist(ctx, http.MethodPost, c.Target+"/v1/redpackets", c.token(sender, "fund"), key, body, &answer); err != nil {
 			return ids, err
 		}
 		if answer.ID == "" {
@@ -69,7 +71,7 @@ func (c *Client) opened(ctx context.Context, id, sender string) error {
 	state := ""
 	for end := c.Now().Add(wait); c.Now().Before(end); {
 		var answer struct{ State string }
-		if err := c.call(ctx, http.MethodGet, c.Target+"/v1/redpackets/"+url.PathEscape(id), c.token(sender, ""), "", nil, &answer); err != nil {
+		if err := c.insist(ctx, http.MethodGet, c.Target+"/v1/redpackets/"+url.PathEscape(id), c.token(sender, ""), "", nil, &answer); err != nil {
 			return err
 		}
 		if state = answer.State; state == "open" || state == "scheduled" {
@@ -87,7 +89,7 @@ func (c *Client) opened(ctx context.Context, id, sender string) error {
 // Close closes red packets by the admin API and returns those that could not be closed.
 func (c *Client) Close(ctx context.Context, ids []string) (closed int, left []string, err error) {
 	for _, id := range ids {
-		if e := c.call(ctx, http.MethodPost, c.Admin+"/admin/redpackets/"+url.PathEscape(id)+"/close", c.AdminToken, "", map[string]any{}, nil); e != nil {
+		if e := c.insist(ctx, http.MethodPost, c.Admin+"/admin/redpackets/"+url.PathEscape(id)+"/close", c.AdminToken, "", map[string]any{}, nil); e != nil {
 			left = append(left, id)
 			if err == nil {
 				err = e
@@ -104,6 +106,22 @@ func (c *Client) token(uid, scope string) string {
 		return ""
 	}
 	return string(c.Minter.Append(nil, []byte(uid), scope))
+}
+
+// insist calls again while the server says "later" (429, 503): all calls here may be repeated, since
+// funding carries an Idempotency-Key.
+func (c *Client) insist(ctx context.Context, method, address, bearer, key string, in, out any) (err error) {
+	for try := range 10 {
+		if err = c.call(ctx, method, address, bearer, key, in, out); !errors.Is(err, errLater) {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try+1) * 200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
 }
 
 func (c *Client) call(ctx context.Context, method, address, bearer, key string, in, out any) error {
@@ -134,6 +152,9 @@ func (c *Client) call(ctx context.Context, method, address, bearer, key string, 
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
 		return fmt.Errorf("rehearsal: %s %s: %w", method, address, err)
+	}
+	if res.StatusCode == 429 || res.StatusCode == 503 {
+		return fmt.Errorf("rehearsal: %s %s: %w: %w: %s %.200s", method, address, ErrRefused, errLater, res.Status, bytes.TrimSpace(text))
 	}
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("rehearsal: %s %s: %w: %s %.200s", method, address, ErrRefused, res.Status, bytes.TrimSpace(text))

@@ -82,8 +82,24 @@ func TestARehearsalClosesWhatItFundedAlsoAfterAKill(t *testing.T) {
 	}
 }
 
+func TestLaterIsNotTheEnd(t *testing.T) {
+	calls := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			w.WriteHeader(503)
+			return
+		}
+		fmt.Fprint(w, `{"id":"rp1","state":"open"}`)
+	}))
+	defer s.Close()
+	c := &Client{Target: s.URL, Now: time.Now, Tell: func(string, int64) {}}
+	if ids, err := c.Fund(t.Context(), &scenario.Fund{Times: 1}, "u"); err != nil || len(ids) != 1 {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
+
 func TestARefusalIsToldInTheServersWords(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no money", 403) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no money", http.StatusForbidden) }))
 	defer s.Close()
 	c := &Client{Target: s.URL, Now: time.Now, Tell: func(string, int64) {}}
 	if _, err := c.Fund(t.Context(), &scenario.Fund{Times: 1}, "u"); err == nil || !strings.Contains(err.Error(), "no money") {

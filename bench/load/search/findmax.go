@@ -38,7 +38,6 @@ type hunt struct {
 	found  record.FindMax
 	failed float64 // lowest rate that failed
 	last   *record.Result
-	sick   bool // the last trial was invalid
 }
 
 // FindMax searches, and returns the result of the hold run with the search in it.
