@@ -235,6 +235,10 @@ reload: // after anything that may have changed the thread or its top frame
 
 		case opGGET:
 			k := &ks[i.b()]
+			if n := fn.env.probe(k, fn.proto.hashes[i.b()]); n != nil && n.val.n != tagNil {
+				regs[i.a()] = n.val
+				continue
+			}
 			if n := fn.env.findStr(*k, fn.proto.hashes[i.b()]); n != nil && n.val.n != tagNil {
 				regs[i.a()] = n.val
 				continue
@@ -285,6 +289,10 @@ reload: // after anything that may have changed the thread or its top frame
 			b := &regs[uint8(i.b())]
 			if b.n == tagTable {
 				tab := b.table()
+				if n := tab.probe(&ks[i.c()], fn.proto.hashes[i.c()]); n != nil && n.val.n != tagNil {
+					regs[i.a()] = n.val
+					continue
+				}
 				if n := tab.findStr(ks[i.c()], fn.proto.hashes[i.c()]); n != nil && n.val.n != tagNil {
 					regs[i.a()] = n.val
 					continue
@@ -368,7 +376,11 @@ reload: // after anything that may have changed the thread or its top frame
 			b := &regs[uint8(i.b())]
 			if b.n == tagTable {
 				tab := b.table()
-				if n := tab.findStr(ks[i.c()], fn.proto.hashes[i.c()]); n != nil && (n.val.n != tagNil || tab.meta == nil) {
+				n := tab.probe(&ks[i.c()], fn.proto.hashes[i.c()])
+				if n == nil {
+					n = tab.findStr(ks[i.c()], fn.proto.hashes[i.c()])
+				}
+				if n != nil && (n.val.n != tagNil || tab.meta == nil) {
 					tab.absent = 0
 					if v := &regs[i.a()]; v.n >= minNumber && n.val.n >= minNumber {
 						n.val.n = v.n

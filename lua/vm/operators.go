@@ -66,15 +66,8 @@ func binopOf(t token) binop {
 	return binNone
 }
 
-// luaMod is a % b: the result has b's sign.
-func luaMod(a, b float64) float64 {
-	if b > 0 && a >= 0 && a < 1<<53 && b < 1<<53 {
-		if x, y := int64(a), int64(b); float64(x) == a && float64(y) == b && y != 0 {
-			return float64(x % y)
-		}
-	}
-	return a - math.Floor(a/b)*b
-}
+// luaMod is a % b, with LuaJIT's formula and so its rounding; the result has b's sign.
+func luaMod(a, b float64) float64 { return a - math.Floor(a/b)*b }
 
 func arith(op binop, a, b float64) float64 {
 	switch op {
