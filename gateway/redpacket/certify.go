@@ -240,6 +240,21 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	return report, nil
 }
 
+// Restored certifies a Redis of which somebody knows that it was put back to an older state,
+// though nothing shows it: what the ledger does not know as won is quarantined. It is
+// `sluice redpacket certify --restored`. nil means all buckets.
+func (c *Certifier) Restored(ctx context.Context, buckets []int, why string) (CertifyReport, error) {
+	if buckets == nil {
+		buckets = c.h.buckets
+	}
+	for _, b := range buckets {
+		if err := c.h.control.Set(ctx, c.h.keys[b].tag+":mend", "restored by command: "+why, 0).Err(); err != nil {
+			return CertifyReport{}, scriptError(err)
+		}
+	}
+	return c.Certify(ctx, buckets)
+}
+
 // load loads scripts on every node.
 func (c *Certifier) load(ctx context.Context, set *script.Set, which func(script.Name) bool) error {
 	one := func(ctx context.Context, client redis.Cmdable) error {

@@ -107,8 +107,6 @@ type Seen struct {
 	Win      Outcome // Already, with amount and share
 
 	NoWin bool // a complete filter of winners says that this uid has none
-
-	ids *IDs
 }
 
 // edge is how near to opens_at the home's clock decides instead of the gateway's.

@@ -20,7 +20,7 @@ import (
 // world is a home with all its roles, driven step by step.
 type world struct {
 	t         testing.TB
-	rdb       *redis.Client
+	rdb       redis.UniversalClient
 	ledger    ledger.Store
 	house     *House
 	desk      *Home
@@ -30,7 +30,6 @@ type world struct {
 	certifier *Certifier
 	closer    *Closer
 	ids       *IDs
-	epochs    int
 }
 
 // sourceReader is a cache that has nothing but what its source says, and the w: records
@@ -78,7 +77,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 func newWorld(t testing.TB, addr string, trusted bool) *world {
 	t.Helper()
 	w := &world{t: t}
-	client := func() *redis.Client {
+	client := func() redis.UniversalClient {
 		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, Protocol: 2, ContextTimeoutEnabled: true})
 		t.Cleanup(func() { c.Close() })
 		return c
@@ -89,7 +88,7 @@ func newWorld(t testing.TB, addr string, trusted bool) *world {
 	return w
 }
 
-func (w *world) build(client func() *redis.Client, trusted bool) {
+func (w *world) build(client func() redis.UniversalClient, trusted bool) {
 	t := w.t
 	ok := func(err error) {
 		t.Helper()

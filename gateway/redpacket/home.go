@@ -72,12 +72,9 @@ func NewHome(cfg HomeConfig) (*Home, error) {
 
 // call holds the buffers of one draw.
 type call struct {
-	text  []byte
 	reply []byte
 	keys  [8]string
 	args  [9]string
-	reads [3]cachesync.Read
-	key   [3][]byte
 }
 
 // Fund implements Desk. The same (sender, key) is the same red packet.

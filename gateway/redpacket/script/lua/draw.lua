@@ -1,12 +1,12 @@
 -- One draw of a lucky or equal red packet.
 -- KEYS 4 rp  5 sh  6 winners' hash  7 list set  8 tries (7 and 8 only if rp says list or lock)
 -- ARGV 1 id  2 uid  3 winners' hashes as the caller knows them  4 fan 0/1  5 password right 0/1  6 tries allowed
-local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'w', 'la', 'o', 'c', 'et', 'q', 'f', 'cm', 'fix', 'wp', 'x', 'a', 'lk', 'fa', 'ot')
+local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'w', 'la', 'o', 'c', 'et', 'q', 'wp', 'x', 'a', 'lk', 'fa', 'ot')
 if not rp[1] then
   return 'none'
 end
-if rp[13] ~= ARGV[3] then
-  return 'parts|' .. rp[13]
+if rp[10] ~= ARGV[3] then
+  return 'parts|' .. rp[10]
 end
 -- A quarantined share may be this user's win: then nobody hears soldout or closed.
 -- What was answered once is answered again, whatever has happened since.
@@ -23,14 +23,14 @@ end
 if (rp[1] ~= 'o' and rp[1] ~= 'x') or NOW < tonumber(rp[6]) then
   return 'notopen|' .. rp[6] .. '|' .. T(NOW)
 end
-if rp[15] == '1' or rp[16] == '1' then
+if rp[12] == '1' or rp[13] == '1' then
   if not KEYS[8] then
-    return 'parts|' .. rp[13]
+    return 'parts|' .. rp[10]
   end
-  if rp[15] == '1' and redis.call('SISMEMBER', KEYS[7], ARGV[2]) == 0 then
+  if rp[12] == '1' and redis.call('SISMEMBER', KEYS[7], ARGV[2]) == 0 then
     return 'denied|list|0|' .. T(NOW)
   end
-  if rp[16] == '1' then
+  if rp[13] == '1' then
     if tonumber(redis.call('HGET', KEYS[8], ARGV[2]) or '0') >= tonumber(ARGV[6]) then
       return 'denied|tries|0|' .. T(NOW)
     end
@@ -39,7 +39,7 @@ if rp[15] == '1' or rp[16] == '1' then
     end
   end
 end
-if rp[17] == '1' and ARGV[4] ~= '1' then
+if rp[14] == '1' and ARGV[4] ~= '1' then
   return 'denied|fans|0|' .. T(NOW)
 end
 local k = tonumber(rp[2])
@@ -61,8 +61,8 @@ local share = T(k)
 local fen = T(amount)
 local left = T(n - k - 1)
 la = T(la - amount)
-local value = share .. ',' .. fen .. ',' .. T(NOW - tonumber(rp[18]))
-local records = {'w:' .. ARGV[1] .. ':' .. ARGV[2], '2', rp[14], share .. ',' .. fen .. ',' .. T(NOW)}
+local value = share .. ',' .. fen .. ',' .. T(NOW - tonumber(rp[15]))
+local records = {'w:' .. ARGV[1] .. ':' .. ARGV[2], '2', rp[11], share .. ',' .. fen .. ',' .. T(NOW)}
 local event = {'i', ARGV[1], 'u', ARGV[2], 's', share, 'a', fen, 't', T(NOW)}
 local last = k + 1 == n
 if last or NOW - tonumber(rp[8]) >= 100 then
@@ -70,10 +70,11 @@ if last or NOW - tonumber(rp[8]) >= 100 then
   if last and rp[9] == '0' then
     s = 'x'
   end
-  local p = payload(s, left, la, rp[9], rp[10], rp[11], '', rp[12])
+  local more = redis.call('HMGET', KEYS[4], 'f', 'cm', 'fix')
+  local p = payload(s, left, la, rp[9], more[1], more[2], '', more[3])
   records[5] = 'rp:' .. ARGV[1]
   records[6] = '1'
-  records[7] = rp[14]
+  records[7] = rp[11]
   records[8] = p
   local seq = commit(records, event)
   redis.call('HSET', KEYS[6], ARGV[2], value)
