@@ -95,6 +95,7 @@ func (p *parts) openHouse(hot bool) error {
 			return fmt.Errorf("redis: %w", err)
 		}
 		p.onClose(client.Close)
+		p.registry.MustRegister(backendCollector{"redis", client.Stats})
 		cfg.Backend = redpacket.NewPipelined(client)
 	}
 	house, err := redpacket.NewHouse(cfg)
@@ -115,6 +116,7 @@ func (p *parts) openMemcached(authoritative bool) (*memcache.Client, error) {
 		return nil, fmt.Errorf("memcached: %w", err)
 	}
 	p.onClose(client.Close)
+	p.registry.MustRegister(backendCollector{"memcached", client.Stats})
 	return client, nil
 }
 
@@ -124,6 +126,7 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
 	cache.Source(record.PrefixUser, user.Everyone{}, cachesync.Limits{PerSecond: 1e6})
+	p.registry.MustRegister(cacheCollector{cache})
 	p.onClose(func() error { cache.Close(); return nil })
 	return cache
 }

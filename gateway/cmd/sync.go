@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"sluice/cachesync"
@@ -39,6 +41,7 @@ func Sync() *cobra.Command {
 				return err
 			}
 			server.Ready("memcached", memcachedReady(client))
+			server.Ready("sync", func(context.Context) error { return syncer.Ready() })
 			p.log.Info("sync runs", "admin", server.Addr())
 			return serve(cmd.Context(), syncer.Run, server.Run)
 		},
@@ -50,7 +53,13 @@ func Sync() *cobra.Command {
 
 // newSyncer builds the region's syncer; caches are those of this process.
 func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
-	return cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
+	syncer, err := cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
 		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory()}, Log: p.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	p.onClose(syncer.Close)
+	p.registry.MustRegister(syncCollector{syncer})
+	return syncer, nil
 }
