@@ -15,6 +15,7 @@ type node struct {
 	c    *Client
 	addr string
 	pipe *pipeline.Node
+	made chan struct{} // closed when pipe is set: its goroutines run before
 
 	shake sync.Mutex // one handshake at a time: the first flushes for both connections
 
@@ -26,7 +27,8 @@ type node struct {
 }
 
 func newNode(c *Client, addr string) *node {
-	n := &node{c: c, addr: addr}
+	n := &node{c: c, addr: addr, made: make(chan struct{})}
+	defer close(n.made)
 	n.pipe = pipeline.NewNode(addr, pipeline.Config{
 		Conns: c.cfg.Conns, Timeout: c.cfg.Timeout, DialTimeout: c.cfg.DialTimeout,
 		MaxInFlight: c.cfg.MaxInFlight, MaxBytes: c.cfg.MaxBytes, Yields: c.cfg.Yields,
@@ -54,6 +56,7 @@ func (n *node) onDown(cause error) {
 	n.mu.Unlock()
 	if first {
 		// The other connection must pass the handshake too before it is used again.
+		<-n.made
 		n.pipe.Reset(fmt.Errorf("ejected: %w", cause))
 		if f := n.c.cfg.Events.OnEject; f != nil {
 			n.c.events.put(func() { f(n.addr, cause) })
