@@ -12,7 +12,6 @@ type activation struct {
 	err     error
 	yielded bool
 	from, n int // results of a coroutine resumed from Go
-	handled bool
 }
 
 // outcome of an action on the frames.

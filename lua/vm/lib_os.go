@@ -96,8 +96,8 @@ func osSetlocale(t *Thread) int {
 }
 
 func osClock(t *Thread) int {
-	// The time this state has used is unknown; what scripts measure are differences.
-	t.PushNumber(float64(t.state.now().UnixMicro()%1e12) / 1e6)
+	// The processor's time of one state is unknown; what scripts measure are differences.
+	t.PushNumber(math.Trunc(t.state.now().Sub(t.state.born).Seconds()*1e6) / 1e6)
 	return 1
 }
 

@@ -79,7 +79,7 @@ func (ps *parser) closeFunc(line int) *Proto {
 	p.upvals = fs.upvals
 	for _, v := range fs.vars {
 		if v.start >= 0 {
-			p.vars = append(p.vars, varInfo{v.name, v.reg, v.start, v.end})
+			p.vars = append(p.vars, varInfo(v))
 		}
 	}
 	verify(p)

@@ -33,6 +33,7 @@ type State struct {
 	regTable *Table
 	loaded   *Table
 	pkg      *Table
+	born     time.Time
 	rng      random
 	rngReady bool
 
@@ -55,6 +56,7 @@ func NewState(o Options) *State {
 	s.memLimit = unlimited
 	s.main = newThread(s, nil)
 	s.main.status = statusRunning
+	s.born = s.now()
 	openLibs(s)
 	return s
 }
