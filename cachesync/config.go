@@ -32,6 +32,9 @@ type Config struct {
 	// PendingBytes bounds what is read from one home and not yet written; zero value means
 	// 256 MB.
 	PendingBytes int `yaml:"pending_bytes"`
+	// RelayListen is where other regions' Syncers get this region's own change log: host:port.
+	// Zero value means no relay: they read from Redis itself.
+	RelayListen string `yaml:"relay_listen"`
 	// Invalidations is where gateways of this region hear which keys changed: host:port. Zero
 	// value means that nobody hears; process-local copies then live for 20 ms at most.
 	Invalidations string `yaml:"invalidations"`
@@ -45,6 +48,10 @@ type Home struct {
 	Name string `yaml:"name"`
 	// Redis of the home, required.
 	Redis Redis `yaml:"redis"`
+	// Relay is the host:port at which the home's own Syncer sends its change log (its
+	// relay_listen). Over a line with a delay it saves the way of each question. Zero value
+	// means that the log is read from Redis itself.
+	Relay string `yaml:"relay"`
 }
 
 // Redis says how to reach a Redis.
@@ -93,6 +100,9 @@ func (c Config) Check() error {
 			bad(at+".redis.addrs", "is empty")
 		}
 		checkAddrs(bad, at+".redis.addrs", h.Redis.Addrs)
+		if h.Relay != "" {
+			checkAddrs(bad, at+".relay", []string{h.Relay})
+		}
 		if len(h.Redis.Addrs) > 1 && !h.Redis.Cluster {
 			bad(at+".redis.addrs", "several addresses need cluster: true")
 		}

@@ -40,6 +40,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 		if l.home.Name == s.cfg.Region {
 			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
 			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
+			if s.cfg.RelayListen != "" {
+				start(func(ctx context.Context) error { return s.relays(ctx, l) }, "relay")
+			}
 		}
 	}
 	start(s.ticks, "ticks of local copies")

@@ -193,7 +193,13 @@ func (s *Syncer) arm(l *link) {
 			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
-				Dial: func(ctx context.Context) (net.Conn, error) { return s.dialBucket(ctx, l, buckets[0]) },
+				Stream: l.home.Relay != "",
+				Dial: func(ctx context.Context) (net.Conn, error) {
+					if l.home.Relay != "" {
+						return s.deps.Dial(ctx, "tcp", l.home.Relay)
+					}
+					return s.dialBucket(ctx, l, buckets[0])
+				},
 			}),
 			Start:     func(ctx context.Context, bucket int) (changelog.ID, error) { return s.startOf(ctx, l, bucket) },
 			Repair:    func(ctx context.Context, bucket int, from, to changelog.ID) error { return s.rejoin(ctx) },
@@ -291,6 +297,17 @@ func (s *Syncer) beats(ctx context.Context, l *link) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// relays sends the change log of this region's own home to those who ask.
+func (s *Syncer) relays(ctx context.Context, l *link) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.RelayListen)
+	if err != nil {
+		return fmt.Errorf("cachesync: relay: %w", err)
+	}
+	r := &changelog.Relay{Username: l.home.Redis.Username, Password: l.home.Redis.Password,
+		Dial: func(ctx context.Context, bucket int) (net.Conn, error) { return s.dialBucket(ctx, l, bucket) }}
+	return r.Serve(ctx, ln)
 }
 
 // trims keeps the change logs of this region's own home short.

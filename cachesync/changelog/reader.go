@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type ReaderConfig struct {
 	// Block is how long an idle read waits at the source; zero value means 200 ms. A
 	// context ends it at once, since the connection is the Reader's own.
 	Block time.Duration
+	// Stream says that a Relay is at the other end: it is asked once and goes on sending.
+	Stream bool
 	// Timeout is how long beyond Block an answer may take; zero value means 2 s.
 	Timeout time.Duration
 }
@@ -54,6 +57,8 @@ type Reader struct {
 	arena  []byte
 	entry  Entry
 	bytes  atomic.Int64
+	told   []ID // with Stream: where the Relay goes on; nil: not asked yet
+	place  map[int]int
 }
 
 // BeatKey is the stream of a node's heartbeats, under the tag of its first bucket.
@@ -70,8 +75,9 @@ func NewReader(cfg ReaderConfig) *Reader {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Second
 	}
-	r := &Reader{cfg: cfg, byKey: map[string]int{}, beat: "$"}
-	for _, b := range cfg.Buckets {
+	r := &Reader{cfg: cfg, byKey: map[string]int{}, beat: "$", place: map[int]int{}}
+	for i, b := range cfg.Buckets {
+		r.place[b] = i
 		r.keys = append(r.keys, LogKey(b))
 		r.byKey[LogKey(b)] = b
 	}
@@ -90,6 +96,7 @@ func (r *Reader) Close() {
 		r.w.conn.Close()
 		r.w.conn = nil
 	}
+	r.told = nil
 }
 
 func (r *Reader) connect(ctx context.Context) error {
@@ -127,6 +134,9 @@ func (r *Reader) connect(ctx context.Context) error {
 // probably more at once. After an error the connection is closed; entries handed over before
 // it are good.
 func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full bool, err error) {
+	if r.told != nil && !slices.Equal(r.told, pos) {
+		r.Close() // the caller goes on elsewhere than the Relay would
+	}
 	if r.w.conn == nil {
 		if err := r.connect(ctx); err != nil {
 			r.Close()
@@ -140,7 +150,13 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 	if ctx.Err() != nil {
 		return 0, false, ctx.Err()
 	}
-	if _, err = conn.Write(r.request(pos)); err == nil {
+	if r.told == nil {
+		_, err = conn.Write(r.request(pos))
+	}
+	if r.cfg.Stream && r.told == nil {
+		r.told = slices.Clone(pos)
+	}
+	if err == nil {
 		n, full, err = r.reply(sink)
 		r.bytes.Store(r.w.read)
 	}
@@ -248,6 +264,9 @@ func (r *Reader) one(bucket int, sink Sink) error {
 	for _, to := range r.spans {
 		r.fields = append(r.fields, r.arena[from:to:to])
 		from = to
+	}
+	if r.told != nil {
+		r.told[r.place[bucket]] = id
 	}
 	e, err := parseFields(id, r.fields, r.entry.Changes[:0])
 	r.entry = e

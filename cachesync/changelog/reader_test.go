@@ -71,3 +71,66 @@ func TestReaderReadsAllBucketsBehindItsPositions(t *testing.T) {
 		}
 	})
 }
+
+func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, cancel := context.WithCancel(context.Background())
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			done <- (&Relay{Dial: func(context.Context, int) (net.Conn, error) { return net.Dial("tcp", rdb.Options().Addr) }}).Serve(ctx, ln)
+		}()
+		defer func() { cancel(); <-done }()
+		Raise(ctx, rdb, 3, 1, 0)
+		script := redis.NewScript(Prelude(1) + `return commit({'u:a', '3', '0', ARGV[1]})`)
+		add := func(v string) {
+			if err := script.Run(ctx, rdb, keys(3), v).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dials := 0
+		r := NewReader(ReaderConfig{Buckets: []int{3}, Stream: true, Dial: func(context.Context) (net.Conn, error) {
+			dials++
+			return net.Dial("tcp", ln.Addr().String())
+		}})
+		defer r.Close()
+		var s seen
+		at := []ID{{1, 0}}
+		until := func(n int) {
+			t.Helper()
+			for try := 0; len(s.entries) < n && try < 50; try++ {
+				got, _, err := r.Read(ctx, at, &s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at[0].Seq += uint64(got)
+			}
+			if len(s.entries) != n {
+				t.Fatalf("%d entries, want %d: %v", len(s.entries), n, s.entries)
+			}
+		}
+		for i := range 20 {
+			add(fmt.Sprint(i))
+			until(i + 1)
+		}
+		if dials != 1 {
+			t.Errorf("%d connections, want 1", dials)
+		}
+		at = []ID{{1, 17}} // the reader goes back
+		until(23)
+		if dials != 2 {
+			t.Errorf("%d connections, want 2", dials)
+		}
+		// What is no XREAD of change logs is refused.
+		c, _ := net.Dial("tcp", ln.Addr().String())
+		defer c.Close()
+		fmt.Fprintf(c, "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n")
+		b := make([]byte, 100)
+		if n, _ := c.Read(b); !strings.HasPrefix(string(b[:n]), "-ERR") {
+			t.Errorf("%q", b[:n])
+		}
+	})
+}
