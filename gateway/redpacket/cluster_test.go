@@ -3,7 +3,6 @@ package redpacket
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -161,7 +160,7 @@ func TestRestoredByCommandQuarantinesThoughNothingShows(t *testing.T) {
 		id := w.fund(twenty)
 		w.draw(id, "a")
 		w.settle()
-		if _, err := w.certifier.Restored(ctx, nil, fmt.Sprint("put back last night's backup")); err != nil {
+		if _, err := w.certifier.Restored(ctx, nil, "put back last night's backup"); err != nil {
 			t.Fatal(err)
 		}
 		if out := w.draw(id, "a"); out.Kind != Already {

@@ -163,3 +163,29 @@ func TestPortalDrawsAgainUpToItsCap(t *testing.T) {
 		}
 	})
 }
+
+func TestChancesAreAVersionedKnob(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(`{"amount":400,"count":2,"mode":"portal","prizes":[{"name":"a","amount":200,"count":2,"chance_ppm":1}]}`)
+		f := func(version int64, chances map[string]int64, ok bool) {
+			t.Helper()
+			if err := w.desk.Tune(ctx, id, version, chances); (err == nil) != ok {
+				t.Errorf("version %d %v: %v", version, chances, err)
+			}
+		}
+		f(0, map[string]int64{"a": 1}, false)
+		f(2, map[string]int64{"a": 1_000_001}, false)
+		f(2, map[string]int64{"b": 1}, false)
+		f(2, map[string]int64{"a": 1_000_000}, true)
+		f(2, map[string]int64{"a": 0}, false)
+		f(1, map[string]int64{"a": 0}, false)
+		if out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "u", N: "1"}); err != nil || out.Kind != Won || out.Prize != "a" {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		f(3, map[string]int64{"a": 0}, true)
+		if out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "u", N: "2"}); err != nil || out.Kind != SoldOut {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	})
+}

@@ -35,6 +35,7 @@ const (
 	Probe
 	Recon
 	Drop
+	Tune
 	// The rest is the certifier's: they are loaded before the bucket is open to anybody.
 	Restore
 	Rewin
@@ -43,7 +44,7 @@ const (
 )
 
 var fileNames = [names]string{"fund", "state", "store", "open", "draw", "portal", "try", "tick", "close", "filter",
-	"probe", "recon", "drop", "restore", "rewin", "rechain"}
+	"probe", "recon", "drop", "tune", "restore", "rewin", "rechain"}
 
 // String is the file's name without its ending.
 func (n Name) String() string { return fileNames[n] }
