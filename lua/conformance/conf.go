@@ -224,7 +224,7 @@ func luaEnd(s string, i int) (int, error) {
 		}
 		i++
 	}
-	return 0, fmt.Errorf("Lua code block missing the closing long bracket or brace")
+	return 0, fmt.Errorf("a Lua code block is missing the closing long bracket or brace")
 }
 
 // longBracket gives the end of a [[...]] that starts at i, or 0.

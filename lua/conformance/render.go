@@ -9,13 +9,12 @@ import (
 
 // site is one block on disk: its folder, its ports, its configuration.
 type site struct {
-	b     *Block
-	dir   string // has conf/, html/, logs/
-	port  int
-	rand  []int
-	env   *backends
-	conf  string
-	htmls string
+	b    *Block
+	dir  string // has conf/, html/, logs/
+	port int
+	rand []int
+	env  *backends
+	conf string
 }
 
 // expand replaces $TEST_NGINX_ variables as Test::Nginx does.

@@ -19,14 +19,13 @@ import (
 
 // sluiceTarget serves a site by this runtime.
 type sluiceTarget struct {
-	rt     *lua.Runtime
-	b      *lua.Bundle
-	conf   *config
-	lns    []net.Listener
-	srvs   []*fasthttp.Server
-	mu     sync.Mutex
-	lines  strings.Builder
-	locked bool
+	rt    *lua.Runtime
+	b     *lua.Bundle
+	conf  *config
+	lns   []net.Listener
+	srvs  []*fasthttp.Server
+	mu    sync.Mutex
+	lines strings.Builder
 }
 
 func (t *sluiceTarget) start(s *site) error {
@@ -154,7 +153,7 @@ func (c *config) sockets() socket.Config {
 	return socket.Config{
 		ConnectTimeout: c.dur("lua_socket_connect_timeout"), SendTimeout: c.dur("lua_socket_send_timeout"),
 		ReadTimeout: c.dur("lua_socket_read_timeout"), KeepaliveTimeout: c.dur("lua_socket_keepalive_timeout"),
-		PoolSize: c.num("lua_socket_pool_size", 0), Quiet: c.flag("lua_socket_log_errors", true) == false,
+		PoolSize: c.num("lua_socket_pool_size", 0), Quiet: !c.flag("lua_socket_log_errors", true),
 	}
 }
 

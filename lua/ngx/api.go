@@ -62,7 +62,7 @@ func NewAPI() *API {
 			"log": apiLog, "sleep": apiSleep, "get_phase": apiGetPhase,
 			"escape_uri": apiEscapeURI, "unescape_uri": apiUnescapeURI, "encode_args": apiEncodeArgs, "decode_args": apiDecodeArgs,
 			"md5": apiMD5, "md5_bin": apiMD5Bin, "sha1_bin": apiSHA1Bin, "hmac_sha1": apiHMACSHA1,
-			"crc32_short": apiCRC32, "crc32_long": apiCRC32, "encode_base64": apiEncodeBase64, "decode_base64": apiDecodeBase64,
+			"crc32_short": apiCRC32, "crc32_long": apiCRC32, "encode_base64": apiEncodeBase64, "decode_base64": apiDecodeBase64, "decode_base64mime": apiDecodeBase64MIME,
 			"quote_sql_str": apiQuoteSQL,
 			"now":           apiNow, "time": apiTime, "update_time": apiUpdateTime, "today": apiToday, "localtime": apiLocaltime,
 			"utctime": apiUTCTime, "http_time": apiHTTPTime, "cookie_time": apiCookieTime, "parse_http_time": apiParseHTTPTime,

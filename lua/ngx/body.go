@@ -20,7 +20,6 @@ type reqBody struct {
 	building  []byte // between init_body and finish_body
 	buildMax  int    // longer ones go to a file
 	inBuild   bool
-	temp      bool // file is ours to delete
 }
 
 func (r *Request) readBody() {

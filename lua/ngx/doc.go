@@ -1,2 +1,38 @@
-// Package ngx is the ngx.* API of OpenResty over a fasthttp request.
+// Package ngx is OpenResty's ngx.* API over a fasthttp request.
+//
+//	phases     server_rewrite -> rewrite -> access -> precontent -> content -> log     engine.go, outcome.go
+//	output     header_filter at the first byte, body_filter per chunk                 output.go, commit.go, stream.go
+//	request    ngx.req.*, ngx.var, ngx.ctx, ngx.header                                reqapi.go, body.go, var.go, header.go
+//	control    exit, exec, redirect; location.capture                                 control.go, capture.go
+//	waiting    light threads, sleep, semaphores, timers                               sched.go, thread.go, wait.go, timer.go
+//	the rest   escaping, digests, time, log, constants                                escape.go, digest.go, timefn.go, log.go, api.go
+//
+// A VM runs one request at a time (Serve). The request is an object of the VM,
+// used again and again; sub-requests and timers have one of their own. Error
+// texts are lua-nginx-module's, where its tests show them.
+//
+// # Light threads
+//
+// The entry of a request runs on the goroutine that called Serve; each light
+// thread and timer is a goroutine. They hand one lock to each other, first
+// come first served, so at any moment one of them runs Lua, and the order is
+// the one in which nginx would have run them. Whatever waits gives the lock
+// up: Block for calls of Go code, park and post for waits inside.
+//
+//	spawn      parent joins the queue, child takes the lock over
+//	sleep      park; a Go timer posts the task
+//	exit       ends the phase: the other threads are killed where they wait
+//
+// A thread that is killed while Go code waits for it is left behind: it ends
+// by itself when the wait does, and touches nothing of the request any more.
+//
+// # Ending a script
+//
+// ngx.exit and its like unwind the Lua stack with vm.Thread.Abort, which no
+// pcall sees; Request.outcome turns the reason into nginx's verdict numbers.
+//
+// # Concurrency
+//
+// What belongs to a VM or a Request may be touched only by the holder of the
+// VM's lock. Host is shared and safe.
 package ngx

@@ -131,8 +131,6 @@ func (r *Request) RespHeader(name string) (string, bool) {
 	return "", false
 }
 
-const phasesHeader = phasesReq&^PhaseSet | PhaseSet
-
 func headerIndex(t *vm.Thread) int {
 	r := reqHere(t)
 	key := keyText(t, 2)

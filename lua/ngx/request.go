@@ -48,23 +48,21 @@ type Request struct {
 	signal     signal
 	endFuncs   []func()
 
-	method      string
-	uri         string // decoded path; "" means not yet taken from ctx
-	args        string
-	argsKnown   bool
-	uriChanged  bool
-	internal    bool
-	jumps       int
-	firstDone   bool
-	lastNamed   string
-	in          []header
-	inRaw       string
-	inKnown     bool
-	hostVar     string
-	body        reqBody
-	start       time.Time
-	requestTime time.Time
-	id          string
+	method     string
+	uri        string // decoded path; "" means not yet taken from ctx
+	args       string
+	argsKnown  bool
+	uriChanged bool
+	internal   bool
+	jumps      int
+	firstDone  bool
+	lastNamed  string
+	in         []header
+	inKnown    bool
+	hostVar    string
+	body       reqBody
+	start      time.Time
+	id         string
 
 	status      int
 	out         []header
@@ -75,7 +73,6 @@ type Request struct {
 	headerOnly  bool
 	eof         bool
 	drop        bool // close the connection without an answer
-	discard     bool // output goes nowhere
 	buf         []byte
 	sent        int // bytes of body that already left
 	stream      *stream
