@@ -135,6 +135,9 @@ func (a *Applier) write(ctx context.Context, b *Batch, p *pending) {
 		last = done
 		a.stats.mu.Lock()
 		for i := range batch {
+			if batch[i].Outcome != Stored {
+				continue // repeated: it was visible before
+			}
 			a.stats.lags.record(a.clock.lag(batch[i].Record.CommitMS, done))
 		}
 		a.stats.mu.Unlock()
