@@ -340,7 +340,7 @@ func (f *flags) sqlTable(d Deps, cfg *Config, now time.Time) (source.Source, fun
 		Dialect: source.Dialect(f.driver), Table: f.table, Columns: f.columns, Key: f.keyColumn, Order: f.orderBy,
 		Where: f.where, Since: f.sinceColumn, PageSize: f.pageSize,
 	}
-	if f.version != "" && !slices.Contains(t.Columns, f.version) {
+	if f.version != "" && len(t.Columns) > 0 && !slices.Contains(t.Columns, f.version) {
 		t.Columns = append(t.Columns, f.version)
 	}
 	var err error

@@ -83,7 +83,7 @@ func (f *flags) users(cmd *cobra.Command) {
 	p.StringVar(&f.driver, "sql", "", "read a table: postgres, mysql or sqlite")
 	p.StringVar(&f.dsn, "dsn", "", "of the database (or SLUICE_WARM_DSN)")
 	p.StringVar(&f.table, "table", "", "table or view")
-	p.StringSliceVar(&f.columns, "columns", nil, "columns to read")
+	p.StringSliceVar(&f.columns, "columns", nil, "columns to read (default all)")
 	p.StringVar(&f.keyColumn, "key-column", "uid", "unique column to page by")
 	p.StringVar(&f.orderBy, "order-by", "", "column of activity: greatest first")
 	p.StringVar(&f.where, "where", "", "further SQL condition")

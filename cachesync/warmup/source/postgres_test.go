@@ -37,6 +37,10 @@ func TestPostgresTableIsReadAndResumed(t *testing.T) {
 	if s, err := tab.Size(t.Context()); err != nil || s.Rows != 4 {
 		t.Errorf("%+v %v", s, err)
 	}
+	all := &source.Table{DB: db, Dialect: source.Postgres, Table: "users", Key: "uid"}
+	if rows, _, err = read(t, all, source.Position{}); err != nil || !strings.Contains(rows[0], "vip=") || !strings.Contains(rows[0], "doc=") {
+		t.Errorf("all columns: %v %q", err, rows[:1])
+	}
 	tab.Table = "gone"
 	if _, _, err := read(t, tab, source.Position{}); err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Error(err)

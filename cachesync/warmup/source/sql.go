@@ -30,7 +30,7 @@ type Table struct {
 	DB       *sql.DB // the caller closes it
 	Dialect  Dialect
 	Table    string        // name, also schema.name
-	Columns  []string      // Key, Order and Since are read anyway
+	Columns  []string      // Key, Order and Since are read anyway; none means all there are
 	Key      string        // unique, not null
 	Order    string        // most active first: greatest value first; "" means by Key alone; must have no NULLs
 	Where    string        // further SQL condition, from the operator, not from users
@@ -38,6 +38,8 @@ type Table struct {
 	SinceAt  time.Time     // zero value means all rows
 	PageSize int           // zero value means 5000
 	Timeout  time.Duration // of one page; zero value means 30 s
+
+	found []string // all columns, when Columns names none
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
@@ -94,7 +96,11 @@ func (t *Table) quote(name string) string {
 // columns are what a page selects: Key first, Order second, then the others.
 func (t *Table) columns() []string {
 	cols := []string{t.Key}
-	for _, c := range append([]string{t.Order, t.Since}, t.Columns...) {
+	more := t.Columns
+	if len(more) == 0 {
+		more = t.found
+	}
+	for _, c := range append([]string{t.Order, t.Since}, more...) {
 		if c != "" && !slices.Contains(cols, c) {
 			cols = append(cols, c)
 		}
@@ -208,6 +214,9 @@ func (t *Table) Open(ctx context.Context, pos Position) (Reader, error) {
 	if err := t.Check(); err != nil {
 		return nil, &Error{File: t.Name(), Err: err}
 	}
+	if err := t.discover(ctx); err != nil {
+		return nil, &Error{File: t.Name(), Err: err}
+	}
 	null := []string{t.Key}
 	if t.Order != "" {
 		null = append(null, t.Order)
@@ -223,6 +232,31 @@ func (t *Table) Open(ctx context.Context, pos Position) (Reader, error) {
 		}
 	}
 	return &tableReader{t: t, ctx: ctx, pos: pos}, nil
+}
+
+// discover asks for the names of all columns, when none were named.
+func (t *Table) discover(ctx context.Context) error {
+	if len(t.Columns) > 0 || t.found != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout())
+	defer cancel()
+	rows, err := t.DB.QueryContext(ctx, "SELECT * FROM "+t.quote(t.Table)+" WHERE 1 = 0")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if !identifier.MatchString(n) {
+			return fmt.Errorf("column %q has no plain name; list the columns to read with --columns", n)
+		}
+	}
+	t.found = names
+	return rows.Err()
 }
 
 type tableReader struct {
