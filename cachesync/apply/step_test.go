@@ -1,0 +1,129 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/record"
+)
+
+// behind makes a Stepper that is a second behind, with changes of so many keys.
+func behind(t *testing.T, s Situation, changes int, key func(i int) string) (st *Stepper, at *time.Time) {
+	t.Helper()
+	clock := now
+	at = &clock
+	st = NewStepper(Config{Source: "home", Buckets: []int{7}, Now: func() time.Time { return *at },
+		Situation: func() Situation { return s }}, map[int]changelog.ID{7: {Epoch: 1}})
+	st.ReadDone(clock, false, nil) // caught up once
+	for i := range changes {
+		v := record.VersionAt(1, now) + record.Version(i)
+		st.Entry(7, &changelog.Entry{ID: changelog.ID{Epoch: 1, Seq: uint64(i + 1)}, Version: v, Changes: []changelog.Change{{
+			Key: key(i), Record: record.Record{Type: record.TypeUser, Version: v, CommitMS: now.UnixMilli(), Payload: []byte("x")},
+		}}})
+	}
+	clock = clock.Add(time.Second)
+	st.ReadDone(clock, false, nil)
+	return st, at
+}
+
+func TestInvalidateDeletesABacklogButSetsHotKeys(t *testing.T) {
+	key := func(i int) string {
+		if i%2 == 0 {
+			return "u:hot"
+		}
+		return fmt.Sprint("u:", i)
+	}
+	st, _ := behind(t, Situation{AllClasses: true}, 1000, key)
+	writes := st.Turn()
+	if len(writes) != 501 {
+		t.Fatalf("%d writes, want the newest of each of 501 keys", len(writes))
+	}
+	for _, w := range writes {
+		if hot := w.Key == "u:hot"; w.Record.Refill() == hot {
+			t.Fatalf("%s: refill %t", w.Key, w.Record.Refill())
+		}
+	}
+	// While scaling in, the same backlog is collapsed, not deleted.
+	for _, s := range []Situation{{}, {AllClasses: true, Draining: true}} {
+		st, _ := behind(t, s, 1000, key)
+		for _, w := range st.Turn() {
+			if w.Record.Tombstone() {
+				t.Fatalf("%+v: %s was deleted", s, w.Key)
+			}
+		}
+	}
+}
+
+func TestChangesOlderThanTheirTombstonesAskForARefill(t *testing.T) {
+	st, at := behind(t, Situation{}, 3, func(i int) string { return fmt.Sprint("u:", i) })
+	*at = now.Add(record.LateSeconds * time.Second)
+	st.ReadDone(*at, false, nil)
+	for _, w := range st.Turn() {
+		if !w.Record.Refill() {
+			t.Errorf("%s of %d s ago is written as a value", w.Key, record.LateSeconds)
+		}
+	}
+}
+
+func TestChangesHeldThroughAPauseAskForARefill(t *testing.T) {
+	st, at := behind(t, Situation{}, 3, func(i int) string { return fmt.Sprint("u:", i) })
+	*at = at.Add(10 * time.Second) // SIGSTOP, SIGCONT: nothing was read since
+	for _, w := range st.Turn() {
+		if !w.Record.Refill() {
+			t.Errorf("%s is written ten seconds after it was read", w.Key)
+		}
+	}
+}
+
+func TestAGapIsAskedForOnceMoreThenReported(t *testing.T) {
+	st, at := behind(t, Situation{}, 3, func(i int) string { return fmt.Sprint("u:", i) })
+	entry := func(seq uint64) { st.Entry(7, &changelog.Entry{ID: changelog.ID{Epoch: 1, Seq: seq}}) }
+	st.a.cfg.Repair = func(context.Context, int, changelog.ID, changelog.ID) error { return nil }
+	entry(5) // 4 is missing
+	entry(6)
+	if st.Gap() || st.From(7).Seq != 3 {
+		t.Fatalf("position %s: the gap was not asked for again", st.From(7))
+	}
+	entry(5)
+	st.ReadDone(*at, false, nil)
+	if !st.Gap() || st.From(7).Seq != 5 {
+		t.Fatalf("position %s: the gap was not reported", st.From(7))
+	}
+	entry(2)
+	if st.From(7).Seq != 5 || st.a.Stats().Duplicates != 1 {
+		t.Fatal("a duplicate moved the position")
+	}
+}
+
+func TestPositionsSurviveAsText(t *testing.T) {
+	at := map[int]changelog.ID{0: {Epoch: 1, Seq: 2}, 63: {Epoch: 4095, Seq: 1 << 40}}
+	back := ParsePositions("12 " + FormatPositions(at) + " x=1-1 64=1-1 5=bad")
+	if fmt.Sprint(back) != fmt.Sprint(at) {
+		t.Errorf("%v, want %v", back, at)
+	}
+}
+
+func TestOlderProcessCannotSaveOverAYoungerOne(t *testing.T) {
+	f := newFake()
+	first := &CachePositions{Store: f, Now: func() time.Time { return now }}
+	second := &CachePositions{Store: f, Now: func() time.Time { return now.Add(-time.Hour) }} // its clock is behind
+	ctx := context.Background()
+	if at, err := first.Load(ctx, "bj1"); err != nil || len(at) != 0 {
+		t.Fatal(at, err)
+	}
+	if err := first.Save(ctx, "bj1", map[int]changelog.ID{1: {Epoch: 1, Seq: 10}}); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := second.Load(ctx, "bj1"); err != nil || at[1].Seq != 10 {
+		t.Fatal(at, err)
+	}
+	if err := first.Save(ctx, "bj1", map[int]changelog.ID{1: {Epoch: 1, Seq: 99}}); err != ErrFenced {
+		t.Fatal(err)
+	}
+	if err := second.Save(ctx, "bj1", map[int]changelog.ID{1: {Epoch: 1, Seq: 11}}); err != nil {
+		t.Fatal(err)
+	}
+}
