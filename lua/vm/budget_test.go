@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +206,38 @@ func TestRefusedFunctionsSayWhy(t *testing.T) {
 		var le *vm.Error
 		if !errors.As(err, &le) {
 			t.Errorf("%s: got %v", src, err)
+		}
+	}
+}
+
+func TestCompilingHostileSourceEndsSoon(t *testing.T) {
+	many := func(n int, f func(i int) string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(f(i))
+		}
+		return b.String()
+	}
+	for name, src := range map[string]string{
+		"labels":   many(60000, func(i int) string { return fmt.Sprintf("::a%d:: goto a%d ", i, i) }),
+		"elseif":   "if x then " + many(60000, func(int) string { return "elseif x then y() " }) + "end",
+		"breaks":   "while true do " + many(60000, func(int) string { return "if x then break end " }) + "end",
+		"or":       "return x" + many(60000, func(int) string { return " or x" }),
+		"and or":   "return x" + many(60000, func(int) string { return " and x or x" }),
+		"parens":   many(300, func(int) string { return "((" }),
+		"tables":   many(60000, func(int) string { return "x={{" }),
+		"concat":   "return x" + many(60000, func(int) string { return "..x" }),
+		"comments": many(60000, func(int) string { return "--[[" }),
+		"calls":    "f" + many(60000, func(int) string { return "()" }),
+		"upvalues": "local x " + many(150, func(int) string { return "function f() return x, " }),
+	} {
+		start := time.Now()
+		_, err := vm.Compile("=x", src)
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("%s took %v (%v)", name, took, err)
+		}
+		if err != nil && len(err.Error()) > 200 {
+			t.Errorf("%s: long message %.80s", name, err)
 		}
 	}
 }

@@ -165,9 +165,16 @@ func (fs *funcState) jumpAppend(l1 *int, l2 int) {
 		if next == noJump {
 			break
 		}
+		fs.ls.spend(1)
 		list = next
 	}
 	fs.patchIns(list, l2)
+}
+
+// jumpBefore puts the short list j in front of list.
+func (fs *funcState) jumpBefore(j, list int) int {
+	fs.jumpAppend(&j, list)
+	return j
 }
 
 func (fs *funcState) patchValues(list, vtarget, reg, dtarget int) {

@@ -88,6 +88,14 @@ type lexer struct {
 	start    int    // where the token being read begins
 	raw      []byte // what an error about a string shows: the text with escapes replaced
 	strs     map[string]string
+	effort   int // steps of loops that are not linear in the source
+}
+
+// spend bounds those loops.
+func (ls *lexer) spend(n int) {
+	if ls.effort += n; ls.effort > 50_000_000 {
+		ls.failTok(ls.tok, "control structure too long")
+	}
 }
 
 const eof = -1

@@ -46,7 +46,7 @@ func openLibs(s *State) {
 	add("math", mathLib)
 	add("coroutine", coroutineLib)
 	add("os", osLib)
-	add("io", ioLib)
+	openIO(add("io", ioLib))
 	add("bit", bitLib)
 	add("debug", debugLib)
 	add("jit", jitLib)

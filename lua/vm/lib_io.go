@@ -1,7 +1,5 @@
 package vm
 
-import "fmt"
-
 var ioLib = func() *Table {
 	fs := []libFunc{{"read", ioRead}, {"type", ioType}, {"write", ioWrite}}
 	for _, name := range []string{"close", "flush", "input", "lines", "open", "output", "popen", "tmpfile"} {
@@ -15,24 +13,29 @@ var ioLib = func() *Table {
 		}})
 	}
 	t := library(fs, nil)
-	meta := NewTable(0, 4)
-	meta.SetStr("__index", meta.Value())
-	meta.SetStr("__tostring", NewFunc("tostring", func(t *Thread) int {
-		t.PushString("file (stdout)")
-		return 1
-	}))
-	for _, f := range []libFunc{{"write", fileWrite}, {"flush", fileSelf}, {"setvbuf", fileSelf}, {"close", fileSelf}} {
-		meta.SetStr(f.name, NewFunc(f.name, f.fn))
-	}
-	// Shared by all states, so never written: the machine only reads a userdata's metatable.
-	for e := range numFast {
-		meta.event(e)
-	}
-	for _, name := range []string{"stdout", "stderr"} {
-		t.SetStr(name, NewUserdata(name, meta).Value())
-	}
+	t.SetStr("stdout", True) // room for the files of each state
+	t.SetStr("stderr", True)
 	return t
 }()
+
+var fileLib = func() *Table {
+	t := library([]libFunc{{"write", fileWrite}, {"flush", fileSelf}, {"setvbuf", fileSelf}, {"close", fileSelf}}, nil)
+	t.SetStr("__tostring", NewFunc("tostring", func(t *Thread) int {
+		t.PushString("file (standard)")
+		return 1
+	}))
+	t.SetStr("__index", True)
+	return t
+}()
+
+// openIO gives a state files of its own: scripts may change their metatable.
+func openIO(io *Table) {
+	meta := fileLib.clone()
+	meta.SetStr("__index", meta.Value())
+	for _, name := range []string{"stdout", "stderr"} {
+		io.SetStr(name, NewUserdata(name, meta).Value())
+	}
+}
 
 func (t *Thread) writeArgs(from int) {
 	for i := from; i <= t.NArgs(); i++ {
@@ -78,7 +81,7 @@ func ioRead(t *Thread) int {
 
 func ioType(t *Thread) int {
 	t.CheckAny(1)
-	if u := t.Arg(1).AsUserdata(); u != nil && fmt.Sprint(u.Data)[:3] == "std" {
+	if u := t.Arg(1).AsUserdata(); u != nil && (u.Data == "stdout" || u.Data == "stderr") {
 		t.PushString("file")
 	} else {
 		t.PushNil()

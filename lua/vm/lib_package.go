@@ -100,11 +100,7 @@ func baseRequire(t *Thread) int {
 		}
 	}
 	loaded.SetStr(name, sentinel)
-	vals, err := t.Call(loader, String(name))
-	if err != nil {
-		// As LuaJIT, the sentinel stays: the next require says so.
-		t.Raise(err.(*Error).Value)
-	}
+	vals := t.MustCall(loader, String(name)) // an error leaves the sentinel: the next require says so
 	if v := first(vals); !v.IsNil() {
 		loaded.SetStr(name, v)
 	}

@@ -358,12 +358,12 @@ func (ps *parser) ifStat(line int) {
 	escape := noJump
 	flist := ps.thenBlock()
 	for ps.tok == tkElseif {
-		fs.jumpAppend(&escape, fs.emitJump())
+		escape = fs.jumpBefore(fs.emitJump(), escape)
 		fs.jumpToHere(flist)
 		flist = ps.thenBlock()
 	}
 	if ps.tok == tkElse {
-		fs.jumpAppend(&escape, fs.emitJump())
+		escape = fs.jumpBefore(fs.emitJump(), escape)
 		fs.jumpToHere(flist)
 		ps.next()
 		ps.blockBody()

@@ -215,6 +215,7 @@ func (fs *funcState) closeGoto(g *gotoLabel) {
 // resolveGotos points the gotos of the block to the label at idx.
 func (fs *funcState) resolveGotos(b *blockState, idx int) {
 	l := fs.gotos[idx]
+	fs.ls.spend(idx - b.firstGL)
 	for i := b.firstGL; i < idx; i++ {
 		g := &fs.gotos[i]
 		if g.dead || g.label || g.name != l.name {
@@ -238,6 +239,7 @@ func (fs *funcState) fixupGotos(b *blockState) {
 		}
 		if v.label {
 			v.dead = true
+			fs.ls.spend(len(fs.gotos) - i)
 			for k := i + 1; k < len(fs.gotos); k++ {
 				g := &fs.gotos[k]
 				if !g.dead && !g.label && g.name == v.name {
@@ -270,6 +272,7 @@ func (fs *funcState) fixupGotos(b *blockState) {
 }
 
 func (fs *funcState) findLabel(name string) *gotoLabel {
+	fs.ls.spend(len(fs.gotos) - fs.block.firstGL)
 	for i := fs.block.firstGL; i < len(fs.gotos); i++ {
 		if g := &fs.gotos[i]; g.label && !g.dead && g.name == name {
 			return g

@@ -76,11 +76,16 @@ func (t *Table) footprint() int64 {
 	return int64(cap(t.arr))*16 + int64(len(t.nodes))*nodeBytes
 }
 
-const hashMul = 0x9E3779B97F4A7C15
+// mix scatters a word under the key of the process.
+func mix(x uint64) uint32 {
+	x = (x ^ wordSeed) * 0x9E3779B97F4A7C15
+	x = (x ^ x>>29) * 0xBF58476D1CE4E5B9
+	return uint32(x >> 32)
+}
 
 func hashValue(k Value) uint32 {
 	if k.n >= minNumber {
-		return uint32(k.n * hashMul >> 32)
+		return mix(k.n)
 	}
 	switch k.n & tagMask {
 	case tagStr:
@@ -88,7 +93,7 @@ func hashValue(k Value) uint32 {
 	case tagFalse, tagTrue:
 		return uint32(k.n)
 	}
-	return uint32(uint64(uintptr(k.p)) * hashMul >> 32)
+	return mix(uint64(uintptr(k.p)))
 }
 
 // probe is findStr where it costs least: the key is the first of its bucket and has the very

@@ -224,8 +224,10 @@ func RawEqual(a, b Value) bool {
 	return a.n <= tagTrue || a.p == b.p
 }
 
-// seed keys the hashes of strings: a flood of chosen keys finds no common bucket.
+// seed keys the hashes: a flood of chosen keys finds no common bucket.
 var seed = maphash.MakeSeed()
+
+var wordSeed = maphash.String(seed, "words")
 
 func hashString(s string) uint32 { return uint32(maphash.String(seed, s)) }
 
