@@ -37,7 +37,7 @@ regions: build ## three regions on this machine, to watch
 bench: bench-money bench-sync bench-warm bench-lua bench-peers ## all benchmarks
 
 bench-money: ## split, ledger, reconcile
-	$(GO) run ./bench/money
+	$(GO) run ./gateway/ledger/moneybench
 
 bench-sync: ## commit to visible, apply, backlog, join
 	$(GO) run ./bench/sync

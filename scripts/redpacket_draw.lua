@@ -24,8 +24,16 @@ local outcome = seen:decide()
 
 -- The few who may win ask the home; its atomic script decides.
 if not outcome then
+  local fan = false
+  if seen.audience == "fans" then
+    fan, problem = redpacket.fan(seen)
+    if problem then
+      return answer.problem(problem)
+    end
+  end
   outcome, problem = redpacket.draw(seen, {
     password = password,
+    fan = fan,
     key = ngx.var.http_idempotency_key, -- tells the draws of a portal apart
   })
   if not outcome then

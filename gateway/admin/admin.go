@@ -6,6 +6,7 @@
 //	GET /metrics   Prometheus                               bearer token
 //	/admin/...     scripts, red packets, users, rooms       bearer token
 //	/debug/pprof/  profiles                                 bearer token
+//	POST /payments/confirm  the payment provider's callback    its signature
 //
 // It listens on loopback unless told otherwise, with limits of its own, so
 // that a flood on the public listener does not shut the operators out.
@@ -29,11 +30,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // Check says why a part is not ready, or nil. It must return within its
 // context.
 type Check func(ctx context.Context) error
+
+// maxConns is how many operators and scrapers may be connected at once.
+const maxConns = 256
 
 // checkTime bounds all readiness checks together.
 const checkTime = 2 * time.Second
@@ -54,7 +59,7 @@ func New(listen, token string, metrics prometheus.Gatherer, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w; see admin.listen in sluice.yaml", err)
 	}
-	s := &Server{ln: ln, mux: http.NewServeMux(), token: sha256.Sum256([]byte(token)), log: log, checks: map[string]Check{}}
+	s := &Server{ln: netutil.LimitListener(ln, maxConns), mux: http.NewServeMux(), token: sha256.Sum256([]byte(token)), log: log, checks: map[string]Check{}}
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
 	s.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -85,6 +90,10 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 		h.ServeHTTP(w, r)
 	}))
 }
+
+// HandleOpen adds a handler that checks its callers itself, such as the signed
+// callback of a payment provider.
+func (s *Server) HandleOpen(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
 // HandleFunc is Handle for functions that return an answer to be sent as JSON,
 // or an error.

@@ -110,6 +110,7 @@ type frontParts struct {
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	desk, err := redpacket.NewHome(redpacket.HomeConfig{
 		House: p.house, Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
+		Filters: redpacket.NewFilters(f.cache),
 	})
 	if err != nil {
 		return nil, err
@@ -118,10 +119,14 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	if len(push) == 0 {
 		push = []string{"ws://" + p.cfg.Listen + "/connection/websocket"}
 	}
+	fans, err := p.newRelations()
+	if err != nil {
+		return nil, err
+	}
 	front, err := gateway.New(p.cfg, gateway.Parts{
 		Registry: p.registry, Logger: p.log,
 		Modules: modules.All(modules.Deps{
-			Tokens: p.ring, Desk: desk, IDs: p.ids, Home: uint8(p.cfg.Region.ID), Wins: f.wins,
+			Tokens: p.ring, Desk: desk, Fans: fans, IDs: p.ids, Home: uint8(p.cfg.Region.ID), Wins: f.wins,
 			Door: room.NewDoor(f.cache, p.rooms, p.ring, push, p.cfg.Rooms.TokenLife),
 			Now:  time.Now, Logger: p.log,
 		}),

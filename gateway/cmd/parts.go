@@ -22,6 +22,7 @@ import (
 	"sluice/gateway/ledger/postgres"
 	"sluice/gateway/ledger/sqlite"
 	"sluice/gateway/redpacket"
+	"sluice/gateway/redpacket/relations"
 	"sluice/gateway/room"
 	"sluice/gateway/token"
 	"sluice/gateway/user"
@@ -124,11 +125,21 @@ func (p *parts) openMemcached(authoritative bool) (*memcache.Client, error) {
 func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	cache := cachesync.NewCache(cachesync.CacheConfig{Store: client})
 	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
+	cache.Source("wf:", redpacket.NewFilterSource(p.house), cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
 	cache.Source(record.PrefixUser, user.Everyone{}, cachesync.Limits{PerSecond: 1e6})
 	p.registry.MustRegister(cacheCollector{cache})
 	p.onClose(func() error { cache.Close(); return nil })
 	return cache
+}
+
+// newRelations tells who is a fan of whom; nil when no service is configured.
+func (p *parts) newRelations() (relations.Relations, error) {
+	r := p.cfg.Relations
+	if r.URL == "" {
+		return nil, nil
+	}
+	return relations.NewCached(&relations.HTTP{URL: r.URL, Token: r.Token}, relations.CacheConfig{})
 }
 
 // openLedger opens the ledger that the DSN names.

@@ -133,7 +133,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	keeper, err := p.newKeeper(store, true)
+	keeper, err := p.newKeeper(store, server, true)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func Settle() *cobra.Command {
 				return err
 			}
 			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
-			keeper, err := p.newKeeper(store, false)
+			keeper, err := p.newKeeper(store, server, false)
 			if err != nil {
 				return err
 			}
@@ -77,12 +77,15 @@ type keeper struct {
 
 // newKeeper builds the workers. trusted says that no answer goes out before the
 // ledger has it: the embedded house.
-func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
+func (p *parts) newKeeper(store ledger.Store, server *admin.Server, trusted bool) (*keeper, error) {
 	m := newSettleMetrics(p.registry, store)
 	blocking := newRedis(p.cfg.Redis, time.Second)
 	p.onClose(blocking.Close)
 	k := &keeper{}
-	var err error
+	provider, err := p.paymentProvider(store, server)
+	if err != nil {
+		return nil, err
+	}
 	if k.settler, err = redpacket.NewSettler(redpacket.SettlerConfig{
 		House: p.house, Ledger: store, Freeze: store.Freeze, Blocking: blocking, Log: p.log,
 		Hooks: redpacket.SettlerHooks{Settled: m.onSettled, Frozen: m.onFrozen, Failed: m.onFailed},
@@ -90,7 +93,7 @@ func (p *parts) newKeeper(store ledger.Store, trusted bool) (*keeper, error) {
 		return nil, err
 	}
 	if k.splitter, err = redpacket.NewSplitWorker(redpacket.SplitWorkerConfig{
-		House: p.house, Ledger: store, Blocking: blocking, Log: p.log, Opened: m.onOpened,
+		House: p.house, Ledger: store, Blocking: blocking, Provider: provider, PayWithin: p.cfg.Payment.Within, Log: p.log, Opened: m.onOpened,
 	}); err != nil {
 		return nil, err
 	}

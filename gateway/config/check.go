@@ -65,6 +65,12 @@ func (c *Config) check() []problem {
 	if c.Payout.Provider == "webhook" && (c.Payout.URL == "" || len(c.Payout.Secret) < 32) {
 		bad("payout", "the webhook provider needs url, and a secret of at least 32 characters")
 	}
+	if !oneOf(c.Payment.Provider, "auto", "webhook") {
+		bad("payment.provider", "%q is not one of auto, webhook", c.Payment.Provider)
+	}
+	if c.Payment.Provider == "webhook" && (c.Payment.URL == "" || len(c.Payment.Secret) < 32) {
+		bad("payment", "the webhook provider needs url, and a secret of at least 32 characters")
+	}
 	for i, cidr := range c.Limits.TrustedProxies {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			bad(fmt.Sprintf("limits.trusted_proxies[%d]", i), "%q is not a CIDR such as 10.0.0.0/8", cidr)
@@ -118,7 +124,7 @@ func (c *Config) checkSigns(bad func(field, format string, args ...any)) {
 		}
 	}
 	for field, d := range map[string]time.Duration{
-		"memcached.timeout": c.Memcached.Timeout, "redis.timeout": c.Redis.Timeout, "tokens.leeway": c.Tokens.Leeway,
+		"memcached.timeout": c.Memcached.Timeout, "redis.timeout": c.Redis.Timeout, "payment.within": c.Payment.Within, "tokens.leeway": c.Tokens.Leeway,
 		"limits.read_timeout": c.Limits.ReadTimeout, "limits.write_timeout": c.Limits.WriteTimeout,
 		"limits.idle_timeout": c.Limits.IdleTimeout, "lua.wall_time": c.Lua.WallTime, "rooms.token_life": c.Rooms.TokenLife,
 	} {

@@ -31,6 +31,11 @@ type Config struct {
 	Redis Redis `yaml:"redis"`
 	// Ledger is the durable record of money.
 	Ledger Ledger `yaml:"ledger"`
+	// Payment says how senders pay for red packets.
+	Payment Payment `yaml:"payment"`
+	// Relations is the service that knows who follows whom, for the audience
+	// fans.
+	Relations Relations `yaml:"relations"`
 	// Payout says where money goes once it is won.
 	Payout Payout `yaml:"payout"`
 	// Rooms says how viewers reach the room nodes.
@@ -150,6 +155,27 @@ type Ledger struct {
 	DSN string `yaml:"dsn"`
 }
 
+// Payment is how senders pay.
+type Payment struct {
+	// Provider is auto (paid at once; for development) or webhook; "" means auto.
+	Provider string `yaml:"provider"`
+	// URL is asked for the money; the provider's signed callback goes to
+	// POST /payments/confirm on the admin listener of `sluice settle`.
+	URL string `yaml:"url"`
+	// Secret signs both ways (HMAC-SHA256), at least 32 characters.
+	Secret string `yaml:"secret"`
+	// Within is how long a sender has to pay; 0 means 15m.
+	Within time.Duration `yaml:"within"`
+}
+
+// Relations is a service that answers GET URL?sender=S&fan=F with {"fan":true}.
+type Relations struct {
+	// URL of the service; "" means that nobody is a fan of anybody.
+	URL string `yaml:"url"`
+	// Token is sent as a bearer token, if set.
+	Token string `yaml:"token"`
+}
+
 // Payout is where won money goes.
 type Payout struct {
 	// Provider is auto (pays at once; for development) or webhook; "" means auto.
@@ -223,6 +249,7 @@ func Default() Config {
 		Scripts:   "./scripts",
 		Memcached: Memcached{Timeout: 200 * time.Millisecond},
 		Redis:     Redis{Timeout: 500 * time.Millisecond},
+		Payment:   Payment{Provider: "auto", Within: 15 * time.Minute},
 		Payout:    Payout{Provider: "auto", Tries: 8},
 		Rooms:     Rooms{TokenLife: 5 * time.Minute},
 		Limits: Limits{

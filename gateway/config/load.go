@@ -131,7 +131,7 @@ func located(file string, err error) error {
 func (c Config) Print() ([]byte, error) {
 	masked := c
 	masked.Tokens.Keys = append([]Key(nil), c.Tokens.Keys...)
-	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret}
+	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret, &masked.Payment.Secret, &masked.Relations.Token}
 	for i := range masked.Tokens.Keys {
 		secrets = append(secrets, &masked.Tokens.Keys[i].Secret, &masked.Tokens.Keys[i].PrivateKey)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/gateway/redpacket"
+	"sluice/gateway/redpacket/relations"
 	"sluice/gateway/room"
 	"sluice/gateway/token"
 	"sluice/lua"
@@ -16,7 +17,8 @@ type Deps struct {
 	Tokens *token.Ring
 	Desk   redpacket.Desk
 	IDs    *redpacket.IDs
-	Home   uint8 // of red packets funded here
+	Fans   relations.Relations // nil: nobody is a fan of anybody
+	Home   uint8               // of red packets funded here
 	Door   *room.Door
 	Wins   Wins // nil: this gateway has no ledger, my wins answers "later"
 	Now    func() time.Time
@@ -29,7 +31,7 @@ func All(d Deps) []lua.Module {
 	return []lua.Module{
 		{Name: "sluice.answer", Open: answerModule{p}.open},
 		{Name: "sluice.token", Open: tokenModule{d.Tokens}.open},
-		{Name: "sluice.redpacket", Open: (&redpacketModule{desk: d.Desk, ids: d.IDs, home: d.Home, problems: p}).open},
+		{Name: "sluice.redpacket", Open: (&redpacketModule{desk: d.Desk, ids: d.IDs, fans: d.Fans, home: d.Home, problems: p}).open},
 		{Name: "sluice.wins", Open: winsModule{d.Wins, p}.open},
 		{Name: "sluice.room", Open: (&roomModule{d.Door, p}).open},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sluice/gateway/redpacket"
+	"sluice/gateway/redpacket/relations"
 	"sluice/lua"
 	"sluice/lua/vm"
 )
@@ -12,6 +13,7 @@ import (
 type redpacketModule struct {
 	desk redpacket.Desk
 	ids  *redpacket.IDs
+	fans relations.Relations
 	home uint8
 	problems
 }
@@ -26,6 +28,7 @@ func (m *redpacketModule) open(*lua.VM) vm.Value {
 		"winners": m.winners,
 
 		"password": m.password,
+		"fan":      m.fan,
 	})
 }
 
@@ -81,6 +84,24 @@ func (m *redpacketModule) look(t *vm.Thread, c *classes) int {
 		return m.push(t, redpacket.ErrNotFound)
 	}
 	t.Push(vm.NewUserdata(s, c.seen).Value())
+	return 1
+}
+
+// fan(seen) -> true or false | nil, problem: does the user follow the sender?
+func (m *redpacketModule) fan(t *vm.Thread) int {
+	s := self[*sight](t, "seen")
+	if m.fans == nil {
+		t.PushBool(false)
+		return 1
+	}
+	begin(t)
+	var fan bool
+	var err error
+	lua.Block(t, func() { fan, err = m.fans.Fan(background(), s.seen.State.Sender, s.uid) })
+	if err != nil {
+		return m.push(t, err)
+	}
+	t.PushBool(fan)
 	return 1
 }
 
