@@ -39,5 +39,18 @@
 // all three pass. All methods may be called from any number of goroutines; a
 // callback of an Each method must not write to the same store.
 //
+// # Backup and restore
+//
+// The ledger is the only truth of money that has no copy elsewhere, so it is
+// backed up continuously: PostgreSQL by streaming replication or WAL archiving
+// (point-in-time recovery), SQLite by `sqlite3 ledger.db ".backup copy.db"`,
+// which may run beside the writer; never by copying the file alone, for the
+// newest commits are in ledger.db-wal. After a restore, Audit proves the
+// journal, and settle reads the win streams again from the restored
+// positions: the same rows come again, once. What a pay-out provider was told
+// after the backup is called again with the same key, which it answers as
+// before. Upgrades: start the new program; Open brings the schema up to date
+// under a lock, and an older program refuses a newer schema.
+//
 // Time is milliseconds since 1970, in UTC; what is finer is cut off.
 package ledger

@@ -18,6 +18,8 @@ var (
 )
 
 // Stop ends an Each without an error.
+//
+//lint:ignore ST1012 a signal, not a failure; as io.EOF
 var Stop = errors.New("stop")
 
 // Error says what was done to which red packet, and what to do about it.

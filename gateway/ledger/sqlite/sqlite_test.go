@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 
 func TestKilledInTheMiddleOfSettlingEverythingIsThereOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	ledgertest.Crash(t, path, func() ledger.Store { return open(t, path, nil) }, 15, nil)
+	ledgertest.Crash(t, path, func() ledger.Store { return open(t, path, nil) }, 8, nil)
 }
 
 func TestWhatWasCommittedIsThereAfterOpeningAgain(t *testing.T) {
