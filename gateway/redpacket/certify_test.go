@@ -6,12 +6,25 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"sluice/internal/servers"
 )
+
+// loaded waits until a Redis that was started has read its files.
+func (w *world) loaded() {
+	w.t.Helper()
+	for range 500 {
+		if w.rdb.Exists(context.Background(), "x").Err() == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.t.Fatal("Redis does not come up")
+}
 
 func drawErr(w *world, id ID, uid string) error {
 	_, err := w.desk.Draw(context.Background(), DrawRequest{ID: id, UID: uid})
@@ -30,6 +43,7 @@ func TestRestartedRedisDrawsOnlyAfterCertification(t *testing.T) {
 		t.Fatal("a dead Redis gave a share")
 	}
 	server.Start()
+	w.loaded()
 	if err := drawErr(w, id, "b"); !errors.Is(err, ErrFenced) {
 		t.Fatalf("a restarted Redis answered %v", err)
 	}
@@ -141,6 +155,7 @@ func TestRestoredOlderRedisGivesNoShareTwice(t *testing.T) {
 	server.Kill()
 	writeDir(t, filepath.Join(server.Dir, "appendonlydir"), old)
 	server.Start()
+	w.loaded()
 	w.must(w.certifier.Step(ctx))
 	if out := w.draw(id, "b"); out.Kind != Already || out.Share != won.Share {
 		t.Fatalf("%+v", out)

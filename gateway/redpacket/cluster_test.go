@@ -85,6 +85,14 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 	w.settle()
 	nodes[1].Kill()
 	nodes[1].Start()
+	one := &world{t: t, rdb: redis.NewClient(&redis.Options{Addr: nodes[1].Addr, MaxRetries: -1})}
+	for range 500 { // until it has read its files; keys of others are MOVED
+		if err := one.rdb.Ping(ctx).Err(); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	one.rdb.Close()
 	fenced := 0
 	for _, id := range ids {
 		_, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "x"})
