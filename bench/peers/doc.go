@@ -3,6 +3,9 @@
 //	make bench-peers            all cases, some fifteen minutes
 //	QUICK=1 make bench-peers    under a minute
 //
+//	go run ./bench/peers -cases win -connections 512 -profile win.prof      where a draw's CPU goes
+//	go run ./bench/peers -cases mixed,lose,win,enter,hello -run 10s -profile default.pgo
+//
 // # Who
 //
 //	sluice        the real binary, `sluice gateway`, with scripts/ as they are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,7 +53,7 @@ func parse() (o options, err error) {
 	if o.quick {
 		conns, cases, o.run = "64,512", "hello,win,lose", 700*time.Millisecond
 	}
-	flag.StringVar(&o.html, "html", "bench-peers.html", "page to write")
+	flag.StringVar(&o.html, "html", "bench/out/peers.html", "page to write")
 	flag.DurationVar(&o.run, "run", o.run, "length of one run")
 	flag.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")
 	flag.StringVar(&conns, "connections", conns, "numbers of connections")
@@ -100,6 +101,9 @@ func run(ctx context.Context) error {
 	fmt.Printf("answers of %d peers are equal; measuring\n", len(house.peers))
 	rows, err := measure(ctx, o, house.peers)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(o.html), 0o755); err != nil {
 		return err
 	}
 	if err := page(o, rows).Save(o.html); err != nil {

@@ -64,7 +64,7 @@ func buildSluice(ctx context.Context, r *Rig, given string) (binary, root string
 func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes string, files map[string]string) (h *House, err error) {
 	h = &House{stores: st}
 	root := ""
-	if h.binary, root, err = buildSluice(ctx, r, binary); err != nil {
+	if h.Binary, root, err = buildSluice(ctx, r, binary); err != nil {
 		return nil, err
 	}
 	h.dir = filepath.Join(r.Dir, "sluice-house")
@@ -95,19 +95,19 @@ func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes 
 	if err != nil {
 		return nil, err
 	}
-	if h.Settle, err = r.Start("sluice-settle", "", h.binary, "settle", "--sync=false", "-c", conf); err != nil {
+	if h.Settle, err = r.Start("sluice-settle", "", h.Binary, "settle", "--sync=false", "-c", conf); err != nil {
 		return nil, err
 	}
 	if conf, _, err = h.config("sync", listen); err != nil {
 		return nil, err
 	}
-	if h.Sync, err = r.Start("sluice-sync", "", h.binary, "sync", "-c", conf); err != nil {
+	if h.Sync, err = r.Start("sluice-sync", "", h.Binary, "sync", "-c", conf); err != nil {
 		return nil, err
 	}
 	if conf, h.Admin, err = h.config("gateway", listen); err != nil {
 		return nil, err
 	}
-	if h.Gateway, err = r.Start("sluice-gateway", listen, h.binary, "gateway", "-c", conf); err != nil {
+	if h.Gateway, err = r.Start("sluice-gateway", listen, h.Binary, "gateway", "-c", conf); err != nil {
 		return nil, err
 	}
 	return h, h.ready(ctx)
@@ -132,8 +132,8 @@ func (h *House) config(role, listen string) (file, admin string, err error) {
 type House struct {
 	Gateway, Settle, Sync *Proc
 	Admin                 string // host:port of the gateway's admin listener
+	Binary                string // what was started
 	stores                *Stores
-	binary                string
 	dir                   string
 }
 
