@@ -42,9 +42,10 @@ func (s *Syncer) AntiEntropy(ctx context.Context, home string, bucket int) (look
 	return looked, wrote, nil
 }
 
-// nodeCold is called when a node lost its data: misses are filled on demand, and what the
-// homes can list is brought back at once.
-func (s *Syncer) nodeCold(node string) {
+// NodeCold is called when a node lost its data (the saved position there is gone, or the
+// canary): the last changes are repeated, misses are filled on demand, and what the homes can
+// list is brought back at once.
+func (s *Syncer) NodeCold(node string) {
 	for _, c := range s.deps.Caches {
 		c.Forget()
 	}

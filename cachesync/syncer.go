@@ -156,7 +156,7 @@ func (s *Syncer) newClient(servers []string) (*memcache.Client, error) {
 			},
 			OnCold: func(node string, why memcache.Cold) {
 				s.deps.Log.Warn("memcached node lost its data", "node", node, "why", string(why))
-				s.nodeCold(node)
+				s.NodeCold(node)
 			},
 		},
 	})
@@ -190,7 +190,7 @@ func (s *Syncer) arm(l *link) {
 	for _, buckets := range groups(l.home.Redis.Cluster) {
 		list = append(list, apply.New(apply.Config{
 			Source: linkName(l.home, buckets), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
-			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now},
+			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.NodeCold},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
 				Stream: l.home.Relay != "",

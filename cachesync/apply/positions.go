@@ -22,8 +22,12 @@ import (
 type CachePositions struct {
 	Store Store
 	Now   func() time.Time // nil means time.Now
+	// OnCold is called when a node on which a position was saved has none any more: it
+	// lost its data. nil means that nobody wants to know.
+	OnCold func(node string)
 
 	mu     sync.Mutex
+	saved  map[string]bool // by node and source
 	tokens map[string]record.Version
 }
 
@@ -49,9 +53,9 @@ type nodes interface {
 }
 
 // each runs f for every node, with what runs one operation there.
-func (c *CachePositions) each(f func(do func(op *memcache.Op))) {
-	run := func(do func(ops []memcache.Op) error) {
-		f(func(op *memcache.Op) {
+func (c *CachePositions) each(f func(node string, do func(op *memcache.Op))) {
+	run := func(node string, do func(ops []memcache.Op) error) {
+		f(node, func(op *memcache.Op) {
 			ops := []memcache.Op{*op}
 			if err := do(ops); err != nil && ops[0].Err == nil {
 				ops[0].Err = err
@@ -61,11 +65,11 @@ func (c *CachePositions) each(f func(do func(op *memcache.Op))) {
 	}
 	n, ok := c.Store.(nodes)
 	if !ok {
-		run(func(ops []memcache.Op) error { return c.Store.Do(context.Background(), ops) })
+		run("", func(ops []memcache.Op) error { return c.Store.Do(context.Background(), ops) })
 		return
 	}
 	for _, addr := range n.Nodes() {
-		run(func(ops []memcache.Op) error { return n.DoNode(context.Background(), addr, ops) })
+		run(addr, func(ops []memcache.Op) error { return n.DoNode(context.Background(), addr, ops) })
 	}
 }
 
@@ -92,7 +96,7 @@ func (c *CachePositions) Load(ctx context.Context, source string) (map[int]chang
 func (c *CachePositions) Look(_ context.Context, source string) (out map[int]changelog.ID, token record.Version, err error) {
 	var failed error
 	answered := false
-	c.each(func(do func(op *memcache.Op)) {
+	c.each(func(_ string, do func(op *memcache.Op)) {
 		op := memcache.Op{Kind: memcache.Get, Key: positionKey(source)}
 		do(&op)
 		if op.Err != nil && !errors.Is(op.Err, memcache.ErrCacheMiss) {
@@ -126,33 +130,46 @@ func (c *CachePositions) Save(_ context.Context, source string, at map[int]chang
 	r := record.Record{Type: record.TypeOther, Version: c.token(source), CommitMS: c.nowMS(), Payload: []byte(FormatPositions(at))}
 	value := r.Append(nil)
 	var failed error
-	c.each(func(do func(op *memcache.Op)) {
-		if err := c.saveTo(do, positionKey(source), r.Version, value); err != nil && !errors.Is(failed, ErrFenced) {
+	c.each(func(node string, do func(op *memcache.Op)) {
+		lost, err := c.saveTo(do, positionKey(source), r.Version, value)
+		if err != nil && !errors.Is(failed, ErrFenced) {
 			failed = err
+		}
+		c.mu.Lock()
+		before := c.saved[node+" "+source]
+		if c.saved == nil {
+			c.saved = map[string]bool{}
+		}
+		c.saved[node+" "+source] = before || err == nil
+		c.mu.Unlock()
+		if lost && before && c.OnCold != nil {
+			c.OnCold(node)
 		}
 	})
 	return failed
 }
 
-func (c *CachePositions) saveTo(do func(op *memcache.Op), key string, token record.Version, value []byte) error {
+func (c *CachePositions) saveTo(do func(op *memcache.Op), key string, token record.Version, value []byte) (lost bool, err error) {
 	for range 3 {
 		op := memcache.Op{Kind: memcache.Gets, Key: key}
 		do(&op)
 		write := memcache.Op{Kind: memcache.Add, Key: key, Value: value}
 		if op.Err == nil {
 			if old, err := record.Parse(op.Value); err == nil && old.Version > token {
-				return ErrFenced
+				return lost, ErrFenced
 			}
 			write.Kind, write.CAS = memcache.CAS, op.CAS
 		} else if !errors.Is(op.Err, memcache.ErrCacheMiss) {
-			return op.Err
+			return lost, op.Err
+		} else {
+			lost = true
 		}
 		do(&write)
 		if err := write.Err; !errors.Is(err, memcache.ErrCASConflict) && !errors.Is(err, memcache.ErrNotStored) && !errors.Is(err, memcache.ErrCacheMiss) {
-			return err
+			return lost, err
 		}
 	}
-	return ErrContended
+	return lost, ErrContended
 }
 
 // FormatPositions writes positions as text: "7=1-42 8=1-40".

@@ -1,0 +1,47 @@
+package cachesync
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"sluice/internal/servers"
+)
+
+// lister is a home that can list everything it holds.
+type lister map[string]string
+
+func (l lister) Snapshot(_ context.Context, _ string, bucket int, emit func([]Filled) error) error {
+	var out []Filled
+	for key, payload := range l {
+		if BucketOf(key) == bucket {
+			out = append(out, Filled{Key: key, Record: Record{Type: TypeUser, Version: MakeVersion(1, 1, 0), Payload: []byte(payload)}})
+		}
+	}
+	return emit(out)
+}
+
+func TestRestartedMemcachedIsNoticedAndWarmedAgain(t *testing.T) {
+	addr := servers.Redis(t, "--appendfsync", "no").Addr
+	h := newHome(t, addr)
+	mem := servers.StartMemcached(t)
+	store := newStore(t, mem.Addr)
+	listed := lister{}
+	for i := range 500 {
+		listed[fmt.Sprint("u:old", i)] = "listed"
+	}
+	s := run(t, Config{Region: "bj1", Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
+		Deps{Store: store, Snapshots: []Snapshotter{listed}})
+	await(t, "connection", func() bool { return s.Ready() == nil })
+	h.set(t, "u:recent", "x")
+	c := NewCache(CacheConfig{Store: store})
+	await(t, "change", func() bool { return holds(c, "u:recent", "x") })
+	time.Sleep(300 * time.Millisecond) // a position is saved
+	mem.Kill()
+	mem.Start()
+	for key := range listed {
+		await(t, key, func() bool { return holds(c, key, "listed") })
+	}
+	await(t, "the change of a moment ago", func() bool { return holds(c, "u:recent", "x") })
+}
