@@ -85,7 +85,7 @@ func (p *pool) get() (*ngx.VM, error) {
 // put takes a VM back. One that must not be used again is replaced only when
 // somebody needs one.
 func (p *pool) put(v *ngx.VM, now time.Time) {
-	if v.Dirty || v.State.Dirty() {
+	if v.Spent {
 		p.count.discarded.Add(1)
 		p.lost()
 		return

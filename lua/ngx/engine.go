@@ -53,23 +53,26 @@ type Start struct {
 // answer in s.Ctx. The VM must be free; it is free again afterwards, but light
 // threads that were killed while they waited may still pass through it.
 func (v *VM) Serve(s *Start) {
+	tk := &v.mainTask
+	tk.vm, tk.req = v, nil
+	if tk.wake == nil {
+		tk.wake = make(chan struct{}, 1)
+	}
+	v.acquire(tk) // a timer may be running here: nothing is touched before
 	r := &v.main
 	v.mainRun = run{route: s.Route, budget: s.Budget}
 	if s.Budget.Wall > 0 {
 		v.mainRun.deadline = s.Now.Add(s.Budget.Wall)
 	}
 	r.begin(v, &v.mainRun, s)
-	tk := &v.mainTask
-	tk.vm, tk.req, tk.killed = v, r, nil
-	if tk.wake == nil {
-		tk.wake = make(chan struct{}, 1)
-	}
+	tk.req, tk.killed = r, nil
 	v.run = nil
-	v.acquire(tk)
+	v.enter(tk)
 	r.handle()
 	r.commit()
 	v.lastUsed = r.Used()
 	v.endMain(r)
+	v.Spent = v.Dirty || v.State.Dirty()
 	v.cur = &v.initTask
 	v.run = nil
 	v.release()

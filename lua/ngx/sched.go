@@ -19,6 +19,9 @@ type VM struct {
 	// Begin is room for what Serve is given, so that it costs no allocation.
 	Begin Start
 
+	// Spent says, when Serve has returned, that the VM must not serve again.
+	Spent bool
+
 	mu    sync.Mutex
 	busy  bool
 	ready []*task
@@ -34,7 +37,7 @@ type VM struct {
 	initTask task
 	funcs    []vm.Value // closures by Chunk.id
 	env      *vm.Table  // of the handlers' code
-	Dirty    bool       // true means: throw this VM away
+	Dirty    bool       // a breach ended something here
 	dirtyEnv bool
 	hdrMeta  *vm.Table
 	subMeta  *vm.Table
