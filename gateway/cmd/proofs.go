@@ -16,7 +16,7 @@ import (
 // redpacketProofs are the commands that compare Redis with the ledger.
 func redpacketProofs(open openCounter) []*cobra.Command {
 	return []*cobra.Command{redpacketReconcile(open), redpacketVerify(open), redpacketCertify(open),
-		redpacketPayouts(open), redpacketStatement(open)}
+		redpacketPayouts(open), redpacketStatement(open), redpacketQuarantined(open), redpacketRelease(open), redpacketTune(open)}
 }
 
 func redpacketReconcile(open openCounter) *cobra.Command {
@@ -127,6 +127,7 @@ func redpacketVerify(open openCounter) *cobra.Command {
 func redpacketCertify(open openCounter) *cobra.Command {
 	var buckets []int
 	var yes bool
+	var restored string
 	cmd := &cobra.Command{
 		Use: "certify", Short: "Let frozen or restored buckets back into service, after comparing them with the ledger", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -153,7 +154,12 @@ func redpacketCertify(open openCounter) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := certifier.Certify(cmd.Context(), buckets)
+			var report redpacket.CertifyReport
+			if restored != "" {
+				report, err = certifier.Restored(cmd.Context(), buckets, restored)
+			} else {
+				report, err = certifier.Certify(cmd.Context(), buckets)
+			}
 			if err != nil {
 				return err
 			}
@@ -164,8 +170,8 @@ func redpacketCertify(open openCounter) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().IntSliceVar(&buckets, "bucket", nil, "the buckets, such as 3,17")
+	cmd.Flags().IntSliceVar(&buckets, "bucket", nil, "the buckets, such as 3,17; none means all")
 	cmd.Flags().BoolVar(&yes, "yes", false, "really do it")
-	cmd.MarkFlagRequired("bucket")
+	cmd.Flags().StringVar(&restored, "restored", "", "Redis was put back to an older state, and why: what is not known as won is quarantined")
 	return cmd
 }

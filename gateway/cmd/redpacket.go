@@ -29,7 +29,7 @@ func (nothing) Read(_ context.Context, reads []cachesync.Read) error {
 // counter is what the redpacket commands work with.
 type counter struct {
 	*parts
-	desk redpacket.Desk
+	desk *redpacket.Home
 }
 
 // Redpacket is `sluice redpacket`: what operators do with red packets.
