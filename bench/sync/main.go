@@ -17,7 +17,7 @@ func main() {
 	step := func(what string) { fmt.Printf("%5.1fs  %s\n", time.Since(began).Seconds(), what) }
 
 	step("commit to visible at 10,000 records/s, a replica of the same Redis beside it")
-	v := visible(h, 10_000, 10*time.Second)
+	v := visible(h, 10_000, 8*time.Second)
 	fmt.Printf("        %d records: region p50 %s p99 %s p99.9 %s max %s; replica p50 %s p99 %s p99.9 %s\n", v.region.n(),
 		v.region.at(50), v.region.at(99), v.region.at(99.9), v.region.at(100), v.replica.at(50), v.replica.at(99), v.replica.at(99.9))
 
