@@ -235,9 +235,15 @@ reload: // after anything that may have changed the thread or its top frame
 
 		case opGGET:
 			k := &ks[i.b()]
-			if n := fn.env.probe(k, fn.proto.hashes[i.b()]); n != nil && n.val.n != tagNil {
-				regs[i.a()] = n.val
-				continue
+			if nodes := fn.env.nodes; len(nodes) != 0 { // probe by hand: execute is too big for the inliner
+				first := unsafe.Pointer(unsafe.SliceData(nodes))
+				if at := (*node)(unsafe.Add(first, uintptr(fn.proto.hashes[i.b()]&uint32(len(nodes)-1))*unsafe.Sizeof(node{}))).head; at != 0 {
+					n := (*node)(unsafe.Add(first, uintptr(at-1)*unsafe.Sizeof(node{})))
+					if k := &ks[i.b()]; n.key.p == k.p && n.key.n == k.n && n.val.n != tagNil {
+						regs[i.a()] = n.val
+						continue
+					}
+				}
 			}
 			if n := fn.env.findStr(*k, fn.proto.hashes[i.b()]); n != nil && n.val.n != tagNil {
 				regs[i.a()] = n.val
@@ -289,9 +295,15 @@ reload: // after anything that may have changed the thread or its top frame
 			b := &regs[uint8(i.b())]
 			if b.n == tagTable {
 				tab := b.table()
-				if n := tab.probe(&ks[i.c()], fn.proto.hashes[i.c()]); n != nil && n.val.n != tagNil {
-					regs[i.a()] = n.val
-					continue
+				if nodes := tab.nodes; len(nodes) != 0 { // probe by hand: execute is too big for the inliner
+					first := unsafe.Pointer(unsafe.SliceData(nodes))
+					if at := (*node)(unsafe.Add(first, uintptr(fn.proto.hashes[i.c()]&uint32(len(nodes)-1))*unsafe.Sizeof(node{}))).head; at != 0 {
+						n := (*node)(unsafe.Add(first, uintptr(at-1)*unsafe.Sizeof(node{})))
+						if k := &ks[i.c()]; n.key.p == k.p && n.key.n == k.n && n.val.n != tagNil {
+							regs[i.a()] = n.val
+							continue
+						}
+					}
 				}
 				if n := tab.findStr(ks[i.c()], fn.proto.hashes[i.c()]); n != nil && n.val.n != tagNil {
 					regs[i.a()] = n.val
@@ -376,10 +388,19 @@ reload: // after anything that may have changed the thread or its top frame
 			b := &regs[uint8(i.b())]
 			if b.n == tagTable {
 				tab := b.table()
-				n := tab.probe(&ks[i.c()], fn.proto.hashes[i.c()])
-				if n == nil {
-					n = tab.findStr(ks[i.c()], fn.proto.hashes[i.c()])
+				if nodes := tab.nodes; len(nodes) != 0 { // probe by hand: execute is too big for the inliner
+					first := unsafe.Pointer(unsafe.SliceData(nodes))
+					if at := (*node)(unsafe.Add(first, uintptr(fn.proto.hashes[i.c()]&uint32(len(nodes)-1))*unsafe.Sizeof(node{}))).head; at != 0 {
+						n := (*node)(unsafe.Add(first, uintptr(at-1)*unsafe.Sizeof(node{})))
+						if k := &ks[i.c()]; n.key.p == k.p && n.key.n == k.n && n.val.n != tagNil {
+							if v := &regs[i.a()]; v.n >= minNumber && n.val.n >= minNumber {
+								n.val.n = v.n
+								continue
+							}
+						}
+					}
 				}
+				n := tab.findStr(ks[i.c()], fn.proto.hashes[i.c()])
 				if n != nil && (n.val.n != tagNil || tab.meta == nil) {
 					tab.absent = 0
 					if v := &regs[i.a()]; v.n >= minNumber && n.val.n >= minNumber {

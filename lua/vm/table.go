@@ -96,20 +96,6 @@ func hashValue(k Value) uint32 {
 	return mix(uint64(uintptr(k.p)))
 }
 
-// probe is findStr where it costs least: the key is the first of its bucket and has the very
-// same address. It gives nil for everything else.
-func (t *Table) probe(k *Value, h uint32) *node {
-	if len(t.nodes) != 0 {
-		base := unsafe.Pointer(unsafe.SliceData(t.nodes))
-		if i := (*node)(unsafe.Add(base, uintptr(h&uint32(len(t.nodes)-1))*unsafe.Sizeof(node{}))).head; i != 0 {
-			if n := (*node)(unsafe.Add(base, uintptr(i-1)*unsafe.Sizeof(node{}))); n.key.p == k.p && n.key.n == k.n {
-				return n
-			}
-		}
-	}
-	return nil
-}
-
 // findStr is the node of a string key whose hash is h.
 func (t *Table) findStr(k Value, h uint32) *node {
 	if len(t.nodes) == 0 {
