@@ -51,7 +51,7 @@ func parse() (o options, err error) {
 	conns, cases := "64,512,4096", "hello,get,win,lose,mixed,enter"
 	o.run, o.rounds = 3*time.Second, 2
 	if o.quick {
-		conns, cases, o.run = "64,512", "hello,win,lose", 700*time.Millisecond
+		conns, cases, o.run = "64,512", "hello,win,lose", 500*time.Millisecond
 	}
 	flag.StringVar(&o.html, "html", "bench/out/peers.html", "page to write")
 	flag.DurationVar(&o.run, "run", o.run, "length of one run")
@@ -59,7 +59,11 @@ func parse() (o options, err error) {
 	flag.StringVar(&conns, "connections", conns, "numbers of connections")
 	flag.StringVar(&cases, "cases", cases, "of hello,get,win,lose,mixed,enter")
 	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,nginx,plain,file")
-	flag.IntVar(&o.shares, "shares", 1_000_000, "of each open red packet")
+	o.shares = 1_000_000
+	if o.quick {
+		o.shares = 250_000
+	}
+	flag.IntVar(&o.shares, "shares", o.shares, "of each open red packet")
 	flag.StringVar(&o.binary, "sluice", "", "binary to measure; empty builds one")
 	flag.StringVar(&o.profile, "profile", "", "only run the cases against sluice and save its CPU profile here")
 	flag.Parse()
