@@ -33,18 +33,18 @@ type run struct {
 	size    source.Size
 	begin   time.Time
 
-	unitsAtStart, units atomic.Int64
-	rowsAtStart         int64
-	pass                atomic.Value // string: what is being done
-	rejected            int
-	readRows, readBad   int64 // of the main pass, ahead of what is committed
-	alarmed             string
-	result              Result
-	warmed              time.Time // when all was written
-	saving              sync.Mutex
-	speedMu             sync.Mutex
-	speed               speed
-	host                string
+	units             atomic.Int64 // of the source, read in the main pass
+	rowsAtStart       int64
+	pass              atomic.Value // string: what is being done
+	rejected          int
+	readRows, readBad int64 // of the main pass, ahead of what is committed
+	alarmed           string
+	result            Result
+	warmed            time.Time // when all was written
+	saving            sync.Mutex
+	speedMu           sync.Mutex
+	speed             speed
+	host              string
 }
 
 // Run does one warm-up. The Result is good also when there is an error, which
@@ -102,6 +102,7 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.measure(ctx); err != nil {
 		return err
 	}
+	r.speed.note(r.cfg.Clock(), r.ledger.totals().Rows, 0)
 	background.Go(func() { r.observe(ctx, stop) })
 	if err := r.warm(ctx); err != nil {
 		if ExitOf(err) == ExitLate {
@@ -333,7 +334,11 @@ func (r *run) read(ctx context.Context, pos source.Position, only map[*nodeState
 	}
 	defer in.Close()
 	if only == nil {
-		r.unitsAtStart.Store(in.Done())
+		// What an earlier run read does not count as this one's speed.
+		r.units.Store(in.Done())
+		r.speedMu.Lock()
+		r.speed.units = in.Done()
+		r.speedMu.Unlock()
 	}
 	var workers sync.WaitGroup
 	for _, t := range r.targets {
