@@ -2,6 +2,7 @@ package cjson
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -165,8 +166,10 @@ func TestABombEndsAtTheBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = s.Call(vals[0].AsTable().GetStr("encode"), v.Value()); err == nil {
-		t.Fatal("no error")
+	_, err = s.Call(vals[0].AsTable().GetStr("encode"), v.Value())
+	var be *vm.BudgetError
+	if !errors.As(err, &be) || be.Kind != "memory" {
+		t.Fatal(err)
 	}
 }
 
@@ -197,6 +200,46 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// No combination of arguments makes a Go panic.
+func FuzzBindings(f *testing.F) {
+	f.Add("on", 1.0, uint8(0), uint8(1), true)
+	f.Add("[1,{}]", -1e300, uint8(7), uint8(200), false)
+	f.Fuzz(func(t *testing.T, text string, n float64, which, order uint8, safe bool) {
+		s := vm.NewState(vm.Options{})
+		s.SetBudget(vm.Budget{Instructions: 1e6, MemoryBytes: 16 << 20})
+		vals, err := s.Call(vm.NewFunc("open", func(t *vm.Thread) int {
+			if safe {
+				t.Push(SafeModule(t, vm.Light("null")))
+			} else {
+				t.Push(Module(t, vm.Light("null")))
+			}
+			return 1
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := vals[0].AsTable()
+		names := []string{"encode", "decode", "new", "encode_empty_table_as_object", "decode_array_with_array_mt", "decode_allow_comment",
+			"encode_sparse_array", "encode_max_depth", "decode_max_depth", "encode_number_precision", "encode_keep_buffer",
+			"encode_invalid_numbers", "decode_invalid_numbers", "encode_escape_forward_slash", "encode_skip_unsupported_value_types", "encode_indent"}
+		loop := vm.NewTable(1, 1)
+		loop.SetInt(1, loop.Value())
+		odd := vm.NewTable(0, 2)
+		_ = odd.Set(vm.Number(n), vm.String(text))
+		odd.SetStr(text, m.GetStr("empty_array"))
+		pool := []vm.Value{vm.String(text), vm.Number(n), vm.Nil, vm.True, loop.Value(), odd.Value(), m.GetStr("null"), m.GetStr("encode")}
+		var args []vm.Value
+		for i := range int(order) % 5 {
+			args = append(args, pool[(int(order)+i*int(which|1))%len(pool)])
+		}
+		s.Call(m.GetStr(names[int(which)%len(names)]), args...)
+		for _, v := range pool {
+			s.Call(m.GetStr("encode"), v)
+		}
+		s.Call(m.GetStr("decode"), vm.String(text))
+	})
+}
+
 const sample = `{"id":"b07-1234567890","state":"open","count":20,"left":13,"left_amount":6511,"opens_at":"2027-02-05T20:00:00+08:00","tags":["a","b",3,true,null],"now":1804320000.125}`
 
 func BenchmarkDecode(b *testing.B) {
@@ -216,5 +259,19 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf, _ = o.Encode(nil, v, buf[:0])
+	}
+}
+
+func TestDecodingEndsAtTheBudget(t *testing.T) {
+	s := vm.NewState(vm.Options{})
+	vals, err := s.Call(vm.NewFunc("f", func(t *vm.Thread) int { t.Push(Module(t, vm.Nil)); return 1 }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetBudget(vm.Budget{MemoryBytes: 1 << 20})
+	_, err = s.Call(vals[0].AsTable().GetStr("decode"), vm.String("["+strings.Repeat("{},", 50000)+"1]"))
+	var be *vm.BudgetError
+	if !errors.As(err, &be) || be.Kind != "memory" {
+		t.Fatal(err)
 	}
 }

@@ -21,14 +21,14 @@ func (o *Options) Decode(t *vm.Thread, data string) (v vm.Value, err error) {
 	if len(data) >= 2 && (data[0] == 0 || data[1] == 0) {
 		failf("JSON parser does not support UTF-16 or UTF-32")
 	}
-	d := decoder{o: o, t: t, data: data}
+	d := decoder{o: o, t: t, data: data, charge: chargeFirst}
 	d.next()
 	v = d.value()
 	d.next()
 	if d.tok != tokEnd {
 		d.expected("the end")
 	}
-	d.account(0)
+	charge(t, d.bytes)
 	return v, nil
 }
 
@@ -56,12 +56,13 @@ var tokenNames = [...]string{"T_OBJ_BEGIN", "T_OBJ_END", "T_ARR_BEGIN", "T_ARR_E
 	"T_INTEGER", "T_BOOLEAN", "T_NULL", "T_COLON", "T_COMMA", "T_END", "T_ERROR"}
 
 type decoder struct {
-	o     *Options
-	t     *vm.Thread
-	data  string
-	pos   int
-	depth int
-	bytes int // allocated since the last charge
+	o      *Options
+	t      *vm.Thread
+	data   string
+	pos    int
+	depth  int
+	bytes  int // allocated so far
+	charge int // bytes at which they are charged again
 
 	tok     token
 	at      int // where the token is
@@ -71,10 +72,10 @@ type decoder struct {
 	problem string // of tokError
 }
 
-func (d *decoder) account(step int) {
-	if d.bytes >= step && d.t != nil {
-		d.t.State().Charge(d.t, int64(d.bytes))
-		d.bytes = 0
+func (d *decoder) account() {
+	if d.bytes >= d.charge {
+		d.charge = 2 * d.bytes
+		charge(d.t, d.bytes)
 	}
 }
 
@@ -465,7 +466,7 @@ func (d *decoder) descend() {
 		failf("Found too many nested data structures (%d) at character %d", d.depth, d.pos)
 	}
 	d.bytes += tableBytes
-	d.account(chargeStep)
+	d.account()
 }
 
 // What a table and each of its fields weigh, about.
@@ -495,6 +496,7 @@ func (d *decoder) object() vm.Value {
 		// A string key is never refused.
 		_ = t.Set(key, d.value())
 		d.bytes += fieldBytes
+		d.account()
 		d.next()
 		if d.tok == tokObjEnd {
 			d.depth--
@@ -521,9 +523,7 @@ func (d *decoder) array() vm.Value {
 	for i := 1; ; i++ {
 		t.SetInt(i, d.value())
 		d.bytes += 16
-		if d.bytes >= chargeStep {
-			d.account(chargeStep)
-		}
+		d.account()
 		d.next()
 		if d.tok == tokArrEnd {
 			d.depth--

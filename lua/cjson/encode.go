@@ -15,37 +15,46 @@ func Encode(v vm.Value, dst []byte) ([]byte, error) {
 
 // Encode appends v to dst; t may be nil, and metamethods then do not count.
 func (o *Options) Encode(t *vm.Thread, v vm.Value, dst []byte) (out []byte, err error) {
-	e := encoder{o: o, t: t, buf: dst, charged: len(dst)}
+	e := encoder{o: o, t: t, buf: dst, next: chargeFirst}
 	defer caught(&err)
 	e.value(v, 0)
-	e.account(0)
+	charge(t, len(e.buf))
 	return e.buf, nil
 }
 
 type encoder struct {
-	o       *Options
-	t       *vm.Thread
-	buf     []byte
-	charged int
+	o    *Options
+	t    *vm.Thread
+	buf  []byte
+	next int // length at which the buffer is charged again
 }
 
-// chargeStep is how much output is charged to the budget at once; a table
-// that contains others many times grows without allocating anything else.
-const chargeStep = 16 << 10
+// chargeFirst is when what a call makes is charged to the budget for the
+// first time; then each time it has doubled, always the whole of it, because
+// the machine cannot see it yet when it counts what the script holds.
+const chargeFirst = 16 << 10
 
 // maxOutput bounds what one call may write, budget or not.
 const maxOutput = 512 << 20
 
-func (e *encoder) account(step int) {
-	n := len(e.buf) - e.charged
-	if n < step {
+// bytesPerInstruction is how much text weighs as much as an instruction.
+const bytesPerInstruction = 8
+
+func charge(t *vm.Thread, bytes int) {
+	if t != nil {
+		t.State().Charge(t, int64(bytes))
+		t.State().ChargeInstructions(t, int64(bytes/bytesPerInstruction))
+	}
+}
+
+func (e *encoder) account() {
+	n := len(e.buf)
+	if n < e.next {
 		return
 	}
-	e.charged = len(e.buf)
-	if e.t != nil {
-		e.t.State().Charge(e.t, int64(n))
-	}
-	if len(e.buf) > maxOutput {
+	e.next = 2 * n
+	charge(e.t, n)
+	if n > maxOutput/2 {
 		failf("not enough memory")
 	}
 }
@@ -141,7 +150,7 @@ func (e *encoder) str(s string) {
 	}
 	b = append(b, s[from:]...)
 	e.buf = append(b, '"')
-	e.account(chargeStep)
+	e.account()
 }
 
 func (e *encoder) table(v vm.Value, depth int) {
@@ -226,7 +235,7 @@ func (e *encoder) array(v vm.Value, n int, raw bool, depth int) {
 		} else {
 			written++
 		}
-		e.account(chargeStep)
+		e.account()
 	}
 	if n > 0 && e.o.Indent != "" {
 		e.newline(depth - 1)
@@ -264,7 +273,7 @@ func (e *encoder) object(t *vm.Table, depth int) {
 		} else {
 			written++
 		}
-		e.account(chargeStep)
+		e.account()
 	}
 	if items > 0 && e.o.Indent != "" {
 		e.newline(depth - 1)

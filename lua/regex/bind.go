@@ -336,7 +336,7 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 		}
 	}
 	var out []byte
-	count, done, charged := 0, 0, 0
+	count, done, next := 0, 0, chargeFirst
 	for pos := 0; pos >= 0; pos = s.after() {
 		if err := s.find(pos); err != nil {
 			return fail(t, 2, err)
@@ -354,9 +354,9 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 			out = tmpl.expand(out, s.subject, s.caps)
 		}
 		done = s.caps[1]
-		if n := len(out) - charged; n > chargeStep {
+		if n := len(out); n >= next {
 			t.State().Charge(t, int64(n))
-			charged = len(out)
+			next = 2 * n
 		}
 		if !global {
 			break
@@ -368,14 +368,16 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 		return 2
 	}
 	out = append(out, s.subject[done:]...)
-	t.State().Charge(t, int64(len(out)-charged))
+	t.State().Charge(t, int64(len(out)))
 	t.PushString(string(out))
 	t.PushNumber(float64(count))
 	return 2
 }
 
-// chargeStep is how much output is charged to the budget at once.
-const chargeStep = 16 << 10
+// chargeFirst is when output is charged to the budget for the first time;
+// then each time it has doubled, always the whole of it, because the machine
+// cannot see it yet when it counts what the script holds.
+const chargeFirst = 16 << 10
 
 // callback calls the replacement function and gives tostring of its answer.
 func callback(t *vm.Thread, f vm.Value, m *vm.Table) string {

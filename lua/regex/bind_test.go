@@ -121,6 +121,18 @@ func TestABombEndsAtTheInstructionBudget(t *testing.T) {
 	}
 }
 
+func TestAReplacementThatGrowsEndsAtTheMemoryBudget(t *testing.T) {
+	s := vm.NewState(vm.Options{})
+	ngx := vm.NewTable(0, 1)
+	Install(ngx, Config{})
+	s.SetBudget(vm.Budget{MemoryBytes: 1 << 20})
+	gsub := ngx.GetStr("re").AsTable().GetStr("gsub")
+	_, err := s.Call(gsub, vm.String(strings.Repeat("a", 10000)), vm.String("a"), vm.String(strings.Repeat("b", 10000)))
+	if be, ok := err.(*vm.BudgetError); !ok || be.Kind != "memory" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestTheCacheForgetsTheLeastUsed(t *testing.T) {
 	c := NewCache(2)
 	for i := range 5 {

@@ -19,22 +19,25 @@ const (
 
 // collected grows with what came, and tells the budget.
 type collected struct {
-	t       *vm.Thread
-	data    []byte
-	charged int
+	t    *vm.Thread
+	data []byte
+	next int // length at which it is charged again
 }
 
-const chargeStep = 16 << 10
+// chargeFirst is when input is charged for the first time; then each time it
+// has doubled, always the whole of it, because the machine cannot see it yet
+// when it counts what the script holds.
+const chargeFirst = 16 << 10
 
 func (c *collected) account() {
-	if n := len(c.data) - c.charged; n >= chargeStep {
+	if n := len(c.data); n >= max(c.next, chargeFirst) {
 		c.t.State().Charge(c.t, int64(n))
-		c.charged = len(c.data)
+		c.next = 2 * n
 	}
 }
 
 func (c *collected) push() int {
-	c.t.State().Charge(c.t, int64(len(c.data)-c.charged))
+	c.t.State().Charge(c.t, int64(len(c.data)))
 	c.t.PushString(string(c.data))
 	return 1
 }
