@@ -126,7 +126,7 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 
 // A replica that is promoted knows no scripts, so nothing is drawn before it is certified.
 func TestPromotedReplicaIsFencedThenGoesOn(t *testing.T) {
-	primary := servers.Redis(t)
+	primary := servers.Redis(t, "--repl-diskless-sync-delay", "0")
 	host, port, _ := strings.Cut(primary.Addr, ":")
 	replica := servers.Redis(t, "--replicaof", host+" "+port)
 	w := newWorld(t, primary.Addr, false)
@@ -136,9 +136,7 @@ func TestPromotedReplicaIsFencedThenGoesOn(t *testing.T) {
 	for i := range 5 {
 		w.draw(id, uidOf(i))
 	}
-	if n, err := w.rdb.Do(ctx, "WAIT", 1, 5000).Int(); err != nil || n < 1 {
-		t.Fatal("the replica does not follow")
-	}
+	w.followed()
 	primary.Kill()
 	l := w.ledger
 	w = newWorld(t, replica.Addr, false)

@@ -1,0 +1,96 @@
+package redpacket
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Replicated is a Backend whose answers go out only when replicas have what the script wrote.
+//
+// WAIT speaks of the writes of its own connection and would hold up everybody behind it in a
+// pipeline. So calls that have their reply gather, and one of them writes a byte on another
+// connection and WAITs for that: replication keeps the order, so whoever has this byte has
+// everything before it. A group costs one round trip, however many calls are in it.
+type Replicated struct {
+	next    Backend
+	client  *redis.Client
+	n       int
+	timeout time.Duration
+
+	mu      sync.Mutex
+	waiting []chan error // for the group that comes next
+	running bool
+}
+
+// NewReplicated waits for n replicas, at most timeout. It is for a home on one Redis with
+// replicas; a cluster needs one for each node.
+func NewReplicated(next Backend, client *redis.Client, n int, timeout time.Duration) (*Replicated, error) {
+	if next == nil || client == nil || n < 1 || timeout <= 0 {
+		return nil, fmt.Errorf("redpacket: Replicated needs a Backend, a client, at least one replica and a timeout")
+	}
+	return &Replicated{next: next, client: client, n: n, timeout: timeout}, nil
+}
+
+// EvalSHA implements Backend. When the replicas do not follow in time the result is "later":
+// the script has run, and the same call again gives the same answer.
+func (r *Replicated) EvalSHA(ctx context.Context, sha string, keys, args []string, dst []byte) ([]byte, error) {
+	out, err := r.next.EvalSHA(ctx, sha, keys, args, dst)
+	if err != nil {
+		return out, err
+	}
+	done := make(chan error, 1)
+	r.mu.Lock()
+	r.waiting = append(r.waiting, done)
+	lead := !r.running
+	r.running = true
+	r.mu.Unlock()
+	if lead {
+		go r.run()
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			return dst, Later(500*time.Millisecond, err)
+		}
+		return out, nil
+	case <-ctx.Done():
+		return dst, ctx.Err()
+	}
+}
+
+// run serves groups until nobody waits.
+func (r *Replicated) run() {
+	for {
+		r.mu.Lock()
+		group := r.waiting
+		r.waiting = nil
+		r.running = len(group) > 0
+		r.mu.Unlock()
+		if len(group) == 0 {
+			return
+		}
+		err := r.wait()
+		for _, done := range group {
+			done <- err
+		}
+	}
+}
+
+func (r *Replicated) wait() error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.timeout+time.Second)
+	defer cancel()
+	pipe := r.client.Pipeline() // one connection, in this order
+	pipe.Set(ctx, "sluice:wait", "1", 0)
+	reached := pipe.Do(ctx, "WAIT", r.n, r.timeout.Milliseconds())
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("redpacket: waiting for replicas: %w", err)
+	}
+	if n, err := reached.Int(); err != nil || n < r.n {
+		return fmt.Errorf("redpacket: %d of %d replicas have the write after %v", n, r.n, r.timeout)
+	}
+	return nil
+}
