@@ -41,7 +41,7 @@ type Config struct {
 
 	// MaxVMs bounds the requests that run scripts at the same moment (each
 	// needs a VM for as long as it runs, waiting for backends included); zero
-	// value means 1024. A VM takes about 100 KB.
+	// value means 1024. A VM takes about 50 KB.
 	MaxVMs int
 
 	// VMWait is how long a request waits for a VM before it gets a 503 with

@@ -1,8 +1,10 @@
 package lua
 
 import (
+	"bufio"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -126,13 +128,12 @@ ngx.print("ok")`})
 	if err != nil {
 		b.Fatal(err)
 	}
-	var req fasthttp.Request
-	req.SetRequestURI("/x?uid=u1")
-	req.Header.SetHost("localhost")
-	req.Header.Set("Authorization", "Bearer abc")
-	req.Header.Set("User-Agent", "bench")
 	ctx := new(fasthttp.RequestCtx)
-	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, nil)
+	ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, nil)
+	wire := "GET /x?uid=u1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer abc\r\nUser-Agent: bench\r\n\r\n"
+	if err := ctx.Request.Header.Read(bufio.NewReader(strings.NewReader(wire))); err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx.Response.Reset()

@@ -233,21 +233,46 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 }
 
 func (r *Request) headerVar(name string) (string, bool) {
-	want := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	res, n := "", 0
 	for _, h := range r.headers() {
-		if len(h.name) == len(want) && strings.EqualFold(strings.ReplaceAll(h.name, "_", "-"), want) {
-			if n == 0 {
-				res = h.value
-			} else if want == "cookie" {
-				res += "; " + h.value
-			} else if want == "x-forwarded-for" {
-				res += ", " + h.value
-			}
-			n++
+		if !sameName(h.name, name) {
+			continue
 		}
+		switch {
+		case n == 0:
+			res = h.value
+		case sameName(name, "cookie"):
+			res += "; " + h.value
+		case sameName(name, "x-forwarded-for"):
+			res += ", " + h.value
+		}
+		n++
 	}
 	return res, n > 0
+}
+
+// sameName compares names of headers and variables: case does not count, and
+// _ is -.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if foldName(a[i]) != foldName(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldName(c byte) byte {
+	switch {
+	case c == '_':
+		return '-'
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 func (r *Request) sentHeader(name string) (string, bool) {
