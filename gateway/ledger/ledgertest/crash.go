@@ -127,11 +127,13 @@ func Crash(t *testing.T, dsn string, open func() ledger.Store, kills int, hurt f
 	paid := map[string]int{}
 	for i := range kills {
 		after := time.Duration(20+rand.IntN(250)) * time.Millisecond
+		var hurting sync.WaitGroup
 		if hurt != nil && i%3 == 1 {
-			go func() { time.Sleep(200 * time.Millisecond); hurt() }()
+			hurting.Go(func() { time.Sleep(200 * time.Millisecond); hurt() })
 			after += 500 * time.Millisecond
 		}
 		crashChild(t, dsn, paid, after, false)
+		hurting.Wait() // not in the middle of what the test itself does
 	}
 	crashChild(t, dsn, paid, time.Minute, true)
 	h.l = open()
