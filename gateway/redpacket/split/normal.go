@@ -47,9 +47,7 @@ func (g *source) normal() float64 {
 		layer := u & (layers - 1)
 		value := u >> 12 // 52 bits; bit 8 is the sign, bits 9-11 are unused
 		x := float64(value) * ziggurat.scale[layer]
-		if u&(1<<8) != 0 {
-			x = -x
-		}
+		x = math.Float64frombits(math.Float64bits(x) | u&(1<<8)<<55) // a branch here is missed half the time
 		if value < ziggurat.inner[layer] {
 			return x
 		}
