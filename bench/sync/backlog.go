@@ -51,7 +51,8 @@ func backlog(h *host, records, different int) (out cleared) {
 		out.took = time.Since(began)
 		stop()
 		st := a.Stats()
-		out.records, out.writes, out.bytes = st.Changes, st.Counts.Writes(), st.BytesRead
+		// Changes that a second pass repeats do not count.
+		out.records, out.writes, out.bytes = int64(records/record.Buckets*record.Buckets), st.Counts.Writes(), st.BytesRead
 	})
 	return out
 }

@@ -30,7 +30,7 @@ func newHome(h *host, addr string) *home {
 	h.Cleanup(func() { rdb.Close() })
 	x := &home{addr: addr, rdb: rdb,
 		one: redis.NewScript(changelog.Prelude(1) + `
-commit({ARGV[1], '3', '0', ARGV[2]})
+commit({ARGV[1], ARGV[3], '0', ARGV[2]})
 return clock[1] .. string.format('%06d', tonumber(clock[2]))`),
 		many: redis.NewScript(changelog.Prelude(1) + `
 for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do

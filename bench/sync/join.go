@@ -47,7 +47,7 @@ func join(h *host, keys int) (out joined) {
 				case <-stop:
 					return
 				case <-time.After(time.Millisecond):
-					src.one.Run(ctx, src.rdb, keysOf(i%record.Buckets), fmt.Sprintf("u:%d", i), "changed")
+					src.one.Run(ctx, src.rdb, keysOf(i%record.Buckets), fmt.Sprintf("u:%d", i), "changed", int(record.TypeUser))
 				}
 			}
 		}()

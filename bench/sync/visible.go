@@ -48,6 +48,7 @@ func visible(h *host, perSecond int, d time.Duration) (out visibility) {
 			changelog.Beat(ctx, src.rdb, buckets())
 			time.Sleep(10 * time.Millisecond)
 		}
+		time.Sleep(2500 * time.Millisecond) // behind the second pass that every start has
 		load(h, src, perSecond, commits)
 		time.Sleep(300 * time.Millisecond)
 		stop()
@@ -70,7 +71,7 @@ func visible(h *host, perSecond int, d time.Duration) (out visibility) {
 	return out
 }
 
-// load commits at a steady rate, whatever becomes of it: a pipeline of what is due each ms.
+// load commits wins, as a red packet does, at a steady rate, whatever becomes of it: a pipeline of what is due each ms.
 func load(h *host, src *home, perSecond int, commits []int64) {
 	ctx := context.Background()
 	payload := strings.Repeat("x", 100)
@@ -84,7 +85,7 @@ func load(h *host, src *home, perSecond int, commits []int64) {
 		pipe := src.rdb.Pipeline()
 		cmds := make([]*redis.Cmd, 0, due-i)
 		for j := i; j < due; j++ {
-			cmds = append(cmds, pipe.EvalSha(ctx, src.one.Hash(), keys(j%record.Buckets), "u:"+strconv.Itoa(j), payload))
+			cmds = append(cmds, pipe.EvalSha(ctx, src.one.Hash(), keys(j%record.Buckets), "w:"+strconv.Itoa(j), payload, int(record.TypeWin)))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			h.Fatalf("bench: commit: %v", err)
