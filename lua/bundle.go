@@ -83,7 +83,7 @@ func (r *Runtime) Load(files map[string]string, entry []Script) (*Bundle, error)
 			return nil, &LoadError{File: n, Msg: err.Error()}
 		}
 		b.chunks[n] = &ngx.Chunk{ID: len(b.chunks), Name: n, Proto: p}
-		b.streams = b.streams || strings.Contains(files[n], "flush") || strings.Contains(files[n], "eof")
+		b.streams = b.streams || strings.Contains(files[n], "ngx.flush") || strings.Contains(files[n], "ngx.eof")
 	}
 	for _, e := range entry {
 		c, ok := b.chunks[e.Path]
