@@ -133,7 +133,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	keeper, err := p.newKeeper(store, server, true)
+	keeper, err := p.newKeeper(store, server, nil, true)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/cachesync/apply"
+	"sluice/cachesync/memcache"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
@@ -42,15 +44,17 @@ func Settle() *cobra.Command {
 				return err
 			}
 			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
-			keeper, err := p.newKeeper(store, server, false)
+			var client *memcache.Client
+			if len(p.cfg.Memcached.Servers) > 0 {
+				if client, err = p.openMemcached(true); err != nil {
+					return err
+				}
+			}
+			keeper, err := p.newKeeper(store, server, client, false)
 			if err != nil {
 				return err
 			}
-			if alsoSync && len(p.cfg.Memcached.Servers) > 0 {
-				client, err := p.openMemcached(true)
-				if err != nil {
-					return err
-				}
+			if alsoSync && client != nil {
 				syncer, err := p.newSyncer(client)
 				if err != nil {
 					return err
@@ -75,9 +79,10 @@ type keeper struct {
 	workers  []func(context.Context) error
 }
 
-// newKeeper builds the workers. trusted says that no answer goes out before the
+// newKeeper builds the workers. client, if not nil, is the region's memcached,
+// whose saved positions tell a Redis that has forgotten something. trusted says that no answer goes out before the
 // ledger has it: the embedded house.
-func (p *parts) newKeeper(store ledger.Store, server *admin.Server, trusted bool) (*keeper, error) {
+func (p *parts) newKeeper(store ledger.Store, server *admin.Server, client *memcache.Client, trusted bool) (*keeper, error) {
 	m := newSettleMetrics(p.registry, store)
 	blocking := newRedis(p.cfg.Redis, time.Second)
 	p.onClose(blocking.Close)
@@ -98,7 +103,7 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, trusted bool
 		return nil, err
 	}
 	certifier, err := redpacket.NewCertifier(redpacket.CertifierConfig{
-		House: p.house, Ledger: store, Who: processName(), Trusted: trusted, Log: p.log, Certified: m.onCertified,
+		House: p.house, Ledger: store, Who: processName(), Trusted: trusted, Evidence: p.evidence(client), Log: p.log, Certified: m.onCertified,
 	})
 	if err != nil {
 		return nil, err
@@ -117,6 +122,22 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, trusted bool
 	}
 	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, payouts, loader.Run, m.run}
 	return k, nil
+}
+
+// evidence reads how far the region's applier has come: a Redis that is behind
+// it was put back to an older state. A memcached that is down is no evidence.
+func (p *parts) evidence(client *memcache.Client) func(ctx context.Context, bucket int) (uint64, error) {
+	if client == nil {
+		return nil
+	}
+	positions := &apply.CachePositions{Store: client}
+	return func(ctx context.Context, bucket int) (uint64, error) {
+		seen, _, err := positions.Look(ctx, p.cfg.Syncing().Region)
+		if err != nil {
+			p.log.Warn("certifying without the appliers' positions", "err", err)
+		}
+		return seen[bucket].Seq, nil
+	}
 }
 
 // Run runs all workers until ctx ends.

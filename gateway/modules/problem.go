@@ -41,6 +41,8 @@ func (p problems) of(err error) problem {
 		return problem{status: 404, code: "not_found", message: "no such red packet"}
 	case errors.Is(err, redpacket.ErrConflict):
 		return problem{status: 409, code: "idempotency_conflict", message: "this Idempotency-Key was used before with another body"}
+	case errors.Is(err, redpacket.ErrSender):
+		return problem{status: 403, code: "not_sender", message: "only its sender may do this"}
 	case errors.Is(err, redpacket.ErrNotReady):
 		return problem{status: 409, code: "not_ready", message: "the red packet is not in a state that allows this"}
 	case errors.Is(err, room.ErrNotFound):

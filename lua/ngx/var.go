@@ -374,7 +374,13 @@ func portOf(a net.Addr) string {
 func (r *Request) RequestID() string {
 	m := r.main
 	if m.id == "" {
-		m.id = r.vm.host.NewID()
+		// The server in front may have named the request already, for the client too.
+		if m.ctx != nil {
+			m.id = string(m.ctx.Response.Header.Peek("X-Request-Id"))
+		}
+		if m.id == "" {
+			m.id = r.vm.host.NewID()
+		}
 	}
 	return m.id
 }
