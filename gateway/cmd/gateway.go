@@ -16,6 +16,7 @@ import (
 	"sluice/gateway/modules"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
+	"sluice/gateway/user"
 )
 
 // Gateway is `sluice gateway`: the front tier on real parts.
@@ -141,6 +142,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	f.admin.Ready("buckets", loader.Ready)
 	f.admin.Scripts(front.Scripts())
 	p.rooms.Admin(f.admin)
+	user.Admin(f.admin, p.users)
 	redpacketAdmin(f.admin, desk, p.ids)
 	f.admin.Ready("serving", func(context.Context) error {
 		if front.Draining() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/cachesync"
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/record"
 	"sluice/gateway/redpacket/script"
@@ -32,7 +33,7 @@ func (p *parts) newScriptLoader() (*scriptLoader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scriptLoader{rdb: p.control, log: p.log, texts: []func(uint64) []string{room.Scripts}, book: book}, nil
+	return &scriptLoader{rdb: p.control, log: p.log, texts: []func(uint64) []string{room.Scripts, cachesync.UserScripts}, book: book}, nil
 }
 
 // Run looks every 100 ms until ctx ends.

@@ -39,6 +39,7 @@ type parts struct {
 	control  redis.UniversalClient // go-redis: scripts' loading, streams, admin work
 	house    *redpacket.House
 	rooms    *room.Store
+	users    *cachesync.Users
 	closers  []func() error
 	started  string // Unix ms, tells one start from the next
 }
@@ -58,6 +59,7 @@ func openParts(cfg config.Config, log *slog.Logger) (*parts, error) {
 	p.control = newRedis(cfg.Redis, 0)
 	p.onClose(p.control.Close)
 	p.rooms = room.NewStore(p.control)
+	p.users = &cachesync.Users{RDB: p.control, Next: user.Everyone{}}
 	return p, nil
 }
 
@@ -127,7 +129,7 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
 	cache.Source("wf:", redpacket.NewFilterSource(p.house), cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
-	cache.Source(record.PrefixUser, user.Everyone{}, cachesync.Limits{PerSecond: 1e6})
+	cache.Source(record.PrefixUser, p.users, cachesync.Limits{PerSecond: 200_000}) // our own Redis, in batches
 	p.registry.MustRegister(cacheCollector{cache})
 	p.onClose(func() error { cache.Close(); return nil })
 	return cache

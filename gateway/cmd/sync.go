@@ -54,7 +54,7 @@ func Sync() *cobra.Command {
 // newSyncer builds the region's syncer; caches are those of this process.
 func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
 	syncer, err := cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
-		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory()}, Log: p.log,
+		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory(), p.users}, Log: p.log,
 	})
 	if err != nil {
 		return nil, err

@@ -246,3 +246,33 @@ func TestRoomEntry(t *testing.T) {
 	f("PUT", "/admin/rooms/gala", `{"colour":"red"}`, 400)
 	f("PUT", "/admin/rooms/a%20b", `{}`, 400)
 }
+
+func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
+	r := startRun(t)
+	admin := newClient(r.admin, adminTokenOf(t, r.data))
+	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":1000,"count":5}`)
+	draw := func(status int, code string) {
+		t.Helper()
+		eventually(t, 5*time.Second, func() error {
+			a := newClient(r.addr, r.token("mallory", "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", "")
+			if a.Status != status || a.str("error", "code") != code {
+				return fmt.Errorf("%d %s", a.Status, a.Body)
+			}
+			return nil
+		})
+	}
+	change := func(method, path, body string, status int) {
+		t.Helper()
+		if a := admin.do(t, method, path, body); a.Status != status {
+			t.Errorf("%s %s %s: %d %s", method, path, body, a.Status, a.Body)
+		}
+	}
+	change("PUT", "/admin/users/mallory", `{"blocked":true}`, 200)
+	draw(403, "blocked")
+	change("POST", "/admin/users", `{"mallory":{"blocked":false},"other":null}`, 200)
+	draw(200, "")
+	change("PUT", "/admin/users/mallory", `"text"`, 400)
+	change("PUT", "/admin/users/a%20b", `{}`, 400)
+	change("POST", "/admin/users", `[1]`, 400)
+	change("DELETE", "/admin/users/mallory", ``, 200)
+}

@@ -16,14 +16,15 @@ func (m *roomModule) open(*lua.VM) vm.Value {
 	return table("room", map[string]vm.GoFunc{"enter": m.enter})
 }
 
-// enter(id, uid) -> json | nil, problem
+// enter(id, uid [, force]) -> json | nil, problem
 func (m *roomModule) enter(t *vm.Thread) int {
 	begin(t)
 	id, uid := t.CheckString(1), t.CheckString(2)
+	force := t.ToBool(3)
 	now := m.now()
 	var e room.Entry
 	var err error
-	lua.Block(t, func() { e, err = m.door.Enter(background(), id, uid, now) })
+	lua.Block(t, func() { e, err = m.door.Enter(background(), id, uid, force, now) })
 	if err != nil {
 		return m.push(t, err)
 	}

@@ -50,12 +50,13 @@ type Entry struct {
 var ErrLater = cachesync.ErrLater
 
 // Enter lets uid into a room or says why not: ErrNotFound, ErrBanned,
-// ErrClosed, ErrFull, ErrLater.
-func (d *Door) Enter(ctx context.Context, id, uid string, now time.Time) (Entry, error) {
+// ErrClosed, ErrFull, ErrLater. force asks the user's home at once when this
+// region lacks him, before all that queue.
+func (d *Door) Enter(ctx context.Context, id, uid string, force bool, now time.Time) (Entry, error) {
 	if !ValidID(id) {
 		return Entry{}, ErrNotFound
 	}
-	reads := []cachesync.Read{{Key: cachesync.RoomKey(id)}, {Key: cachesync.UserKey(uid)}}
+	reads := []cachesync.Read{{Key: cachesync.RoomKey(id)}, {Key: cachesync.UserKey(uid), Force: force}}
 	if err := d.cache.Read(ctx, reads); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrLater, err)
 	}
