@@ -76,8 +76,8 @@ func serve(ctx context.Context, main func(context.Context) error, last func(cont
 }
 
 func roleFlags(cmd *cobra.Command, file, level *string) {
-	cmd.Flags().StringVarP(file, "config", "c", "", "the sluice.yaml (required)")
-	cmd.MarkFlagRequired("config")
+	cmd.PersistentFlags().StringVarP(file, "config", "c", "", "the sluice.yaml (required)")
+	cmd.MarkPersistentFlagRequired("config")
 	cmd.Flags().StringVar(level, "log", "info", "debug, info, warn or error")
 }
 

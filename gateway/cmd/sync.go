@@ -47,6 +47,7 @@ func Sync() *cobra.Command {
 		},
 	}
 	roleFlags(cmd, &file, &level)
+	cmd.AddCommand(syncVerify(&file))
 	cmd.Flags().StringVar(&addr, "admin", "", "admin address, when another role on this machine has admin.listen")
 	return cmd
 }
