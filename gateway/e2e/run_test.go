@@ -276,3 +276,31 @@ func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
 	change("POST", "/admin/users", `[1]`, 400)
 	change("DELETE", "/admin/users/mallory", ``, 200)
 }
+
+func TestACloseRefundsAndProves(t *testing.T) {
+	r := startRun(t)
+	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":10000,"count":20}`)
+	for _, uid := range []string{"a", "b", "c"} {
+		if got := newClient(r.addr, r.token(uid, "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", ""); got.str("outcome") != "won" {
+			t.Errorf("%s: %s", uid, got.Body)
+		}
+	}
+	if out, code := sluice(t, "redpacket", "verify", "--data", r.data, id); code != 1 || !strings.Contains(out, "after close") {
+		t.Errorf("verify before close: exit %d, %s", code, out)
+	}
+	mustSluice(t, "redpacket", "close", "--data", r.data, id)
+	proof := filepath.Join(t.TempDir(), "proof.json")
+	eventually(t, 20*time.Second, func() error {
+		out, code := sluice(t, "redpacket", "reconcile", "--data", r.data, "--proof", proof, id)
+		if code != 0 || !zero(out, "payable") || !zero(out, "refunding") || !zero(out, "left") || zero(out, "paid") || zero(out, "refunded") {
+			return fmt.Errorf("exit %d\n%s", code, out)
+		}
+		return nil
+	})
+	if text, err := os.ReadFile(proof); err != nil || !strings.Contains(string(text), id) {
+		t.Errorf("proof: %s, %v", text, err)
+	}
+	if out := mustSluice(t, "redpacket", "verify", "--data", r.data, id); !strings.Contains(out, "3 winners have what the split gives") {
+		t.Errorf("verify: %s", out)
+	}
+}
