@@ -45,6 +45,10 @@ type HomeConfig struct {
 	Random    io.Reader // nil means crypto/rand
 }
 
+// confirmWithin is how long an answer waits for the ledger, below the wall time of a handler. Who
+// waits longer is told to come back, and hears the same then.
+const confirmWithin = 1500 * time.Millisecond
+
 // Home is the Desk of a red packet's home region: Redis is near.
 type Home struct {
 	HomeConfig
@@ -119,6 +123,8 @@ func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
 		return FundResult{}, oddReply(script.Fund, reply)
 	}
 	if d.ConfirmFund != nil {
+		ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+		defer cancel()
 		if err := d.ConfirmFund(ctx, id); err != nil {
 			return FundResult{}, Later(time.Second, err)
 		}
@@ -275,6 +281,8 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	if out.Kind == Won || out.Kind == Already {
 		out.Pos.Bucket, out.Pos.Epoch = b, set.Epoch
 		if d.Confirm != nil {
+			ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+			defer cancel()
 			if err := d.Confirm(ctx, out.Pos); err != nil {
 				return Outcome{}, false, Later(500*time.Millisecond, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -348,6 +349,9 @@ func (s *Settler) WaitSettled(ctx context.Context, pos Position) error {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waiters[pos.Bucket] = slices.DeleteFunc(s.waiters[pos.Bucket], func(other waiter) bool { return other.done == w.done })
 		return ctx.Err()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -438,6 +439,13 @@ func (w *SplitWorker) WaitStored(ctx context.Context, id ID) error {
 	case <-c:
 		return nil
 	case <-ctx.Done():
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if left := slices.DeleteFunc(w.waiters[id], func(other chan struct{}) bool { return other == c }); len(left) > 0 {
+			w.waiters[id] = left
+		} else {
+			delete(w.waiters, id)
+		}
 		return ctx.Err()
 	}
 }
