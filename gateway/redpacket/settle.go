@@ -43,7 +43,7 @@ type Settler struct {
 	reader  streamReader
 	pos     [Buckets]ledger.Position
 	frozen  [Buckets]bool
-	gap     [Buckets]int // reads in a row that did not follow the position
+	gap     [Buckets]int // reads in a row that did not follow one and the same position
 	looked  time.Time
 	trimmed [Buckets]uint64
 	trimAt  time.Time
@@ -142,6 +142,9 @@ func (s *Settler) look(ctx context.Context) error {
 	}
 	for b := range s.pos {
 		l := known[b]
+		if s.pos[b] != l.Position { // somebody else moved it: what looked like a gap was none
+			s.gap[b] = 0
+		}
 		s.pos[b] = l.Position
 		var stuck error
 		if l.Frozen != nil {
