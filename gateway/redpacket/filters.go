@@ -172,6 +172,12 @@ func (s *FilterSource) Fill(ctx context.Context, keys []string) ([]cachesync.Fil
 func (h *House) publishFilter(ctx context.Context, id ID, parts int64) error {
 	k := &h.keys[id.Bucket()]
 	text := id.String()
+	// What is read here counts only for the epoch it was read in: published under a later one,
+	// it would hide the winners that an uncertified Redis had forgotten.
+	_, set, err := h.run(ctx, id.Bucket(), script.Probe, k.base(), nil, nil)
+	if err != nil {
+		return err
+	}
 	var hashes []uint64
 	for part := range parts {
 		uids, err := h.control.HKeys(ctx, k.winnersPart(text, part, parts)).Result()
@@ -184,10 +190,10 @@ func (h *House) publishFilter(ctx context.Context, id ID, parts int64) error {
 	}
 	chunks := buildFilter(hashes)
 	for i, chunk := range chunks {
-		reply, _, err := h.run(ctx, id.Bucket(), script.Filter, k.base(k.rp(text), k.chunk(text)),
+		reply, err := h.backend.EvalSHA(ctx, set.SHA(script.Filter), k.base(k.rp(text), k.chunk(text)),
 			[]string{text, text64(int64(i)), text64(int64(len(chunks))), string(chunk)}, nil)
 		if err != nil {
-			return err
+			return err // fenced too: the next look begins again
 		}
 		if string(reply) != "done" {
 			return fmt.Errorf("%w: the filter of %s was answered %q", ErrNotReady, text, reply)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/redis/go-redis/v9"
 )
 
 func TestFilterKnowsEveryWinnerAndFewOthers(t *testing.T) {
@@ -82,6 +84,61 @@ func TestLosersAreAnsweredWithoutAskingHome(t *testing.T) {
 		w.must(err)
 		if out := w.draw(id, "loser1"); out.Kind != Closed {
 			t.Fatalf("%+v", out)
+		}
+	})
+}
+
+// onHKeys does something around the first HKEYS.
+type onHKeys struct {
+	before, after func()
+	done          bool
+}
+
+func (h *onHKeys) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *onHKeys) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h *onHKeys) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != "hkeys" || h.done {
+			return next(ctx, cmd)
+		}
+		h.done = true
+		h.before()
+		err := next(ctx, cmd)
+		h.after()
+		return err
+	}
+}
+
+func TestAFilterReadFromAnEmptiedRedisIsNotPublished(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(`{"amount":2000,"count":10}`)
+		for i := range 10 {
+			w.draw(id, uidOf(i))
+		}
+		w.settle()
+		w.rdb.AddHook(&onHKeys{
+			before: func() {
+				w.must(w.rdb.FlushAll(ctx).Err())
+				w.must(w.rdb.ScriptFlush(ctx).Err())
+			},
+			after: func() { w.must(w.certifier.Step(ctx)) }, // all is back, in a new epoch
+		})
+		for range 3 {
+			w.closer.filterAt = time.Time{}
+			w.closer.Step(ctx)
+			for i := range 10 {
+				if out := w.draw(id, uidOf(i)); out.Kind != Already {
+					t.Fatalf("a winner heard %+v", out)
+				}
+			}
+		}
+		if seen, err := w.desk.Look(ctx, id, "loser"); err != nil || seen.State.filter == 0 {
+			t.Errorf("no filter came after it: %+v, %v", seen, err)
 		}
 	})
 }
