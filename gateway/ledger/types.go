@@ -41,6 +41,7 @@ type Filter struct {
 	States       []string
 	OpensBefore  time.Time
 	ClosesBefore time.Time
+	ClosesAfter  time.Time
 	CreatedAfter time.Time
 }
 

@@ -33,9 +33,10 @@ type CloserConfig struct {
 // the win stream, which the ledger admits once; so any number of closers may run.
 type Closer struct {
 	CloserConfig
-	h        *House
-	forgetAt time.Time
-	filterAt time.Time
+	h         *House
+	forgetAt  time.Time
+	forgotAll bool // once, since the start
+	filterAt  time.Time
 }
 
 // NewCloser checks its parts.
@@ -73,7 +74,12 @@ func (c *Closer) Step(ctx context.Context) error {
 	if now.Sub(c.forgetAt) >= time.Minute || now.Before(c.forgetAt) {
 		c.forgetAt = now
 		old := ledger.Filter{States: []string{ledger.Closed, ledger.Refunded}, ClosesBefore: now.Add(-c.Keep)}
-		err = errors.Join(err, c.each(ctx, old, c.forget))
+		if c.forgotAll { // the ledger's red packets only grow more
+			old.ClosesAfter = now.Add(-c.Keep - forgetAgain)
+		}
+		failed := c.each(ctx, old, c.forget)
+		c.forgotAll = c.forgotAll || failed == nil
+		err = errors.Join(err, failed)
 	}
 	if now.Sub(c.filterAt) >= 2*time.Second || now.Before(c.filterAt) {
 		c.filterAt = now
@@ -82,14 +88,16 @@ func (c *Closer) Step(ctx context.Context) error {
 	return err
 }
 
+// forgetAgain is how long a red packet that does not reconcile is looked at again, before that
+// is left to the next start.
+const forgetAgain = 48 * time.Hour
+
 // filters publishes the filters of winners that are due.
 func (c *Closer) filters(ctx context.Context) error {
 	var ids []ID
-	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed}, CreatedAfter: c.h.now().Add(-MaxOpenFor - c.Keep)}
-	err := c.each(ctx, alive, func(_ context.Context, id ID, row *ledger.RedPacket) error {
-		if c.h.now().Sub(row.ClosesAt) < c.Keep {
-			ids = append(ids, id)
-		}
+	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed}, ClosesAfter: c.h.now().Add(-c.Keep)}
+	err := c.each(ctx, alive, func(_ context.Context, id ID, _ *ledger.RedPacket) error {
+		ids = append(ids, id)
 		return nil
 	})
 	return errors.Join(err, c.h.publishFilters(ctx, ids))

@@ -73,6 +73,8 @@ func filters(h *house) {
 	h.eq(list(ledger.Filter{States: []string{ledger.Unpaid}}), "[r5]")
 	h.eq(list(ledger.Filter{OpensBefore: start.Add(90 * time.Second)}), "[r0 r1]")
 	h.eq(list(ledger.Filter{ClosesBefore: start}), "[]")
+	h.eq(list(ledger.Filter{ClosesAfter: start}), "[r0 r1 r2 r3 r4 r5]")
+	h.eq(list(ledger.Filter{ClosesAfter: start.Add(time.Hour)}), "[]")
 	h.eq(list(ledger.Filter{CreatedAfter: start}), "[]")
 	n := 0
 	h.must(h.l.EachRedPacket(h.ctx, ledger.Filter{}, func(ledger.RedPacket) error { n++; return ledger.Stop }))

@@ -77,6 +77,7 @@ func (s *Store) EachRedPacket(_ context.Context, f ledger.Filter, fn func(ledger
 			(len(f.States) == 0 || slices.Contains(f.States, r.State)) &&
 			(f.OpensBefore.IsZero() || r.OpensAt.Before(f.OpensBefore)) &&
 			(f.ClosesBefore.IsZero() || r.ClosesAt.Before(f.ClosesBefore)) &&
+			(f.ClosesAfter.IsZero() || r.ClosesAt.After(f.ClosesAfter)) &&
 			(f.CreatedAfter.IsZero() || r.CreatedAt.After(f.CreatedAfter)) {
 			list = append(list, r.RedPacket)
 		}

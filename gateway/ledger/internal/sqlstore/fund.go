@@ -175,9 +175,13 @@ func (s *Store) EachRedPacket(ctx context.Context, f ledger.Filter, fn func(ledg
 		}
 		before("r.opens_at", f.OpensBefore)
 		before("r.closes_at", f.ClosesBefore)
-		if !f.CreatedAfter.IsZero() {
-			arg("r.created_at > $%d", posting.Ms(f.CreatedAfter))
+		since := func(col string, t time.Time) {
+			if !t.IsZero() {
+				arg(col+" > $%d", posting.Ms(t))
+			}
 		}
+		since("r.closes_at", f.ClosesAfter)
+		since("r.created_at", f.CreatedAfter)
 		var got []redRow
 		err := s.d.Read(ctx, func(tx Tx) error {
 			got = got[:0]
