@@ -64,6 +64,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errRejoin) && m != nil && m.is(region.Draining):
+			// Nobody waits for a region that leaves, so its change log may go: it does not come back.
+			return m.leave(ctx)
 		case errors.Is(err, errRejoin):
 			s.deps.Log.Error("changes are gone from a change log: this region empties its cache and joins again", "region", s.cfg.Region)
 			if err := s.empty(ctx); err != nil {

@@ -110,6 +110,22 @@ func forwardedFor(ctx *fasthttp.RequestCtx, trusted func(net.IP) bool) net.IP {
 	return nil
 }
 
+// discard reads on for a moment from a client who sends more than we take: a
+// connection closed upon unread bytes is reset, and the answer lost with it.
+func discard(conn net.Conn) {
+	buffer := make([]byte, 16<<10)
+	for total := 0; total < maxDiscard; {
+		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := conn.Read(buffer)
+		if total += n; err != nil {
+			return
+		}
+	}
+}
+
+// maxDiscard bounds discard.
+const maxDiscard = 4 << 20
+
 // refuse answers what fasthttp could not read as a request.
 func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {
 	var id [16]byte
@@ -121,6 +137,7 @@ func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		answer.Error(ctx, 431, "headers_too_large", "the request line and headers are too large", "")
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		discard(ctx.Conn())
 		answer.Error(ctx, 413, "body_too_large", "the body is too large", "")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		answer.Error(ctx, 408, "timeout", "the request did not arrive in time", "")
