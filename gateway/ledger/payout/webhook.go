@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,8 +108,8 @@ func verdict(p ledger.Payout, status int, answer []byte) (string, error) {
 		var a struct {
 			Reference string `json:"reference"`
 		}
-		// An answer that is not ours is still a yes: the status says so.
-		if json.Unmarshal(answer, &a) != nil || len(a.Reference) > maxReference {
+		// An answer that is not ours is still a yes: the status says so. PostgreSQL takes no NUL.
+		if json.Unmarshal(answer, &a) != nil || len(a.Reference) > maxReference || strings.Contains(a.Reference, "\x00") {
 			a.Reference = ""
 		}
 		return a.Reference, nil

@@ -48,6 +48,7 @@ func pay(t *testing.T, status int, answer string) (string, error) {
 func TestWebhookSignsAndTakesTheReference(t *testing.T) {
 	for _, c := range []struct{ answer, want string }{
 		{`{"reference":"77"}`, "77"}, {``, ""}, {`OK`, ""}, {`{"reference":"` + strings.Repeat("x", 1000) + `"}`, ""},
+		{`{"reference":"7\u00007"}`, ""},
 	} {
 		if got, err := pay(t, 200, c.answer); err != nil || got != c.want {
 			t.Errorf("%q: %q %v", c.answer, got, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -221,7 +222,11 @@ func (w *Worker) count(p ledger.Payout, result string) {
 // maxCause bounds the error text kept with a pay-out.
 const maxCause = 500
 
-func cut(s string) string { return s[:min(len(s), maxCause)] }
+// cut makes a text that every database takes: a provider's words may hold anything.
+func cut(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), maxCause)], "?")
+	return strings.ReplaceAll(s, "\x00", "?")
+}
 
 // record ends paid ones, many at a time. A ledger that is away is waited for:
 // what was paid must be recorded, or it is called again when the lease ends

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -299,4 +300,17 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 	f(func(c *payout.Config) { c.Lease, c.Timeout = time.Second, time.Second })
 	f(func(c *payout.Config) { c.BackoffMin, c.BackoffMax = time.Hour, time.Second })
 	f(func(c *payout.Config) { c.Tries = -1 })
+}
+
+func TestWhatAProviderSaysCanAlwaysBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := book(t, 1, nil)
+		said := "\x00" + strings.Repeat("无", 1000)
+		f := &fake{calls: map[string]int{}, fails: func(ledger.Payout, int) error { return fmt.Errorf("%w: %s", payout.ErrRefused, said) }}
+		run(t, time.Second, payout.Config{Ledger: l, Providers: payout.All(f)})
+		p, err := l.Payout(context.Background(), "rp.w0")
+		if err != nil || p.State != ledger.Dead || !utf8.ValidString(p.LastError) || strings.Contains(p.LastError, "\x00") {
+			t.Errorf("%v: %q, %v", p.State, p.LastError, err)
+		}
+	})
 }
