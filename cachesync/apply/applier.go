@@ -82,10 +82,12 @@ type Applier struct {
 	cur      *pending // being filled by the reader
 	caughtUp bool
 	settled  bool           // caught up once since the beginning
-	starts   []changelog.ID // where this applier began
+	starts   []changelog.ID // where this applier began, or what it repeats begins
 	again    time.Time      // when to begin there once more; zero: it has
 	took     bool           // something was written
-	hold     bool           // until the second pass is written, starts is the position
+	hold     bool           // until all behind starts is written (again), that is the position
+	rewound  bool           // the next read begins at starts
+	pass     int            // counts Rewinds: a turn taken before one does not end hold
 	history  []past         // of applied, oldest first
 	asOf     time.Time      // what is pending is the state of the log at this time
 	since    time.Time      // the turn being gathered has its first change since then
@@ -242,10 +244,16 @@ func (a *Applier) remember(now time.Time) {
 }
 
 // Rewind repeats the changes of the last seconds: the memcached was found to have lost data.
+// Until they are written again the position stays where they begin, however long that takes:
+// a process that takes over repeats them too, and so does the next Rewind. Were it to begin
+// later than the one before it, which is not done yet, the changes between would be skipped,
+// and what was gathered so far would be written as if it were the newest.
 func (a *Applier) Rewind() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	copy(a.read, a.behind())
+	copy(a.starts, a.behind())
+	a.hold, a.rewound = true, true
+	a.pass++
 	a.settled, a.caughtUp = false, false
 }
 
@@ -257,11 +265,16 @@ func (a *Applier) behind() []changelog.ID {
 	return a.history[0].pos
 }
 
-// beforeRead starts the second pass when it is time; the caller holds mu.
+// beforeRead goes back to starts after a Rewind, and for the second pass when it is time; the
+// caller holds mu. A read that is on its way goes on from where it was sent.
 func (a *Applier) beforeRead() {
 	clear(a.stalled)
 	if a.took && !a.again.IsZero() && !a.cfg.Now().Before(a.again) {
 		a.again, a.settled, a.caughtUp = time.Time{}, false, false
+		a.rewound = true
+	}
+	if a.rewound {
+		a.rewound = false
 		copy(a.read, a.starts)
 	}
 }
@@ -307,7 +320,7 @@ func (a *Applier) readAll(ctx context.Context) {
 func (a *Applier) readDone(sent time.Time, more bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.caughtUp = err == nil && !more && !slices.Contains(a.stalled, true)
+	a.caughtUp = err == nil && !more && !a.rewound && !slices.Contains(a.stalled, true)
 	a.settled = a.settled || a.caughtUp
 	if err == nil {
 		a.asOf = sent

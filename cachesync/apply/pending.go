@@ -18,7 +18,8 @@ type pending struct {
 
 	changes int  // before collapsing
 	stale   bool // too old to be written as values
-	closes  bool // with it the second pass is written
+	closes  bool // with it the second pass, or what a Rewind repeats, is written
+	pass    int  // the Applier's, when it was taken
 	bytes   int
 }
 

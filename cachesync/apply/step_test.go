@@ -98,6 +98,86 @@ func TestAGapIsAskedForOnceMoreThenReported(t *testing.T) {
 	}
 }
 
+// rewinding makes a Stepper that has written five changes long ago, all of one key.
+func rewinding(t *testing.T) (st *Stepper, at *time.Time, read func(from, to uint64)) {
+	t.Helper()
+	st, at = behind(t, Situation{}, 0, nil)
+	read = func(from, to uint64) {
+		for seq := from; seq <= to; seq++ {
+			v := record.VersionAt(1, now) + record.Version(seq)
+			st.Entry(7, &changelog.Entry{ID: changelog.ID{Epoch: 1, Seq: seq}, Version: v, Changes: []changelog.Change{{
+				Key: "u:1", Record: record.Record{Type: record.TypeUser, Version: v, CommitMS: at.UnixMilli(), Payload: []byte("x")},
+			}}})
+		}
+	}
+	*at = at.Add(secondPass)
+	st.Applied()
+	st.From(7)
+	read(1, 5)
+	st.ReadDone(*at, false, nil)
+	if len(st.Turn()) != 1 {
+		t.Fatal("nothing to write")
+	}
+	st.Done()
+	*at = at.Add(2 * keepBehind)
+	return st, at, read
+}
+
+func TestASecondRewindSkipsNothingOfTheFirst(t *testing.T) {
+	st, at, read := rewinding(t)
+	st.Rewind()
+	if from := st.From(7); from.Seq != 0 {
+		t.Fatalf("repeats behind %s, want the beginning", from)
+	}
+	read(1, 2) // of five
+	st.ReadDone(*at, true, nil)
+	for range 3 {
+		if seq := st.Applied()[7].Seq; seq != 0 {
+			t.Fatalf("position %d while what is behind it is being repeated", seq)
+		}
+		*at = at.Add(2 * keepBehind)
+	}
+	st.Rewind()
+	if from := st.From(7); from.Seq != 0 {
+		t.Fatalf("repeats behind %s the second time: what is between is skipped", from)
+	}
+	read(1, 5)
+	st.ReadDone(*at, false, nil)
+	if w := st.Turn(); len(w) != 1 || w[0].Record.Version != record.VersionAt(1, now)+5 {
+		t.Fatalf("repeated %v, want the newest", w)
+	}
+	st.Done()
+	st.Applied()
+	*at = at.Add(2 * keepBehind)
+	if seq := st.Applied()[7].Seq; seq != 5 {
+		t.Fatalf("position %d when all is repeated, want 5", seq)
+	}
+}
+
+func TestWhatWasOnItsWayAtARewindDoesNotEndIt(t *testing.T) {
+	st, at, read := rewinding(t)
+	st.From(7)
+	st.Rewind() // while a read waits behind 5
+	st.ReadDone(*at, false, nil)
+	if st.a.caughtUp || st.a.settled {
+		t.Fatal("caught up by a read that was sent before")
+	}
+	if from := st.From(7); from.Seq != 0 {
+		t.Fatalf("repeats behind %s, want the beginning", from)
+	}
+	read(1, 5)
+	st.ReadDone(*at, false, nil)
+	if st.Turn() == nil {
+		t.Fatal("nothing to repeat")
+	}
+	st.Rewind() // while the turn is written
+	st.Done()
+	*at = at.Add(2 * keepBehind)
+	if seq := st.Applied()[7].Seq; seq != 0 {
+		t.Fatalf("position %d: a turn from before the Rewind counted as its end", seq)
+	}
+}
+
 func TestPositionsSurviveAsText(t *testing.T) {
 	at := map[int]changelog.ID{0: {Epoch: 1, Seq: 2}, 63: {Epoch: 4095, Seq: 1 << 40}}
 	back := ParsePositions("12 " + FormatPositions(at) + " x=1-1 64=1-1 5=bad")

@@ -90,7 +90,7 @@ func (a *Applier) tryTake(spare *pending) *pending {
 			a.again = time.Time{}
 		}
 	}
-	p.closes = a.settled && a.again.IsZero()
+	p.closes, p.pass = a.settled && a.again.IsZero(), a.pass
 	p.stale = now.Sub(a.asOf) > staleAfter
 	return p
 }
@@ -247,7 +247,7 @@ func (a *Applier) done(p *pending) {
 			a.applied[i] = id
 		}
 	}
-	if p.closes {
+	if p.closes && p.pass == a.pass {
 		a.hold = false
 	}
 }

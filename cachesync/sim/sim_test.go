@@ -10,6 +10,17 @@ func TestEverythingHoldsForAThousandSeeds(t *testing.T) {
 	}
 }
 
+// Seeds that once showed a violation, and what it was.
+func TestSeedsThatOnceFailedHold(t *testing.T) {
+	for seed, was := range map[uint64]string{
+		201806: "two flushes: the second repeat began behind what the first had not written yet",
+	} {
+		if v := Run(seed, NoBug); v != nil {
+			t.Errorf("%v (once: %s)", v, was)
+		}
+	}
+}
+
 func TestBugsThatAreNoStrangersAreCaught(t *testing.T) {
 	for bug := NoBug + 1; bug < bugCount; bug++ {
 		caught := 0
