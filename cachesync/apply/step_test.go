@@ -172,6 +172,7 @@ func TestWhatWasOnItsWayAtARewindDoesNotEndIt(t *testing.T) {
 	}
 	st.Rewind() // while the turn is written
 	st.Done()
+	st.Applied() // notes 5 as written
 	*at = at.Add(2 * keepBehind)
 	if seq := st.Applied()[7].Seq; seq != 0 {
 		t.Fatalf("position %d: a turn from before the Rewind counted as its end", seq)
