@@ -101,6 +101,15 @@ func (p *parts) openHouse(hot bool) error {
 		p.registry.MustRegister(backendCollector{"redis", client.Stats})
 		cfg.Backend = redpacket.NewPipelined(client)
 	}
+	if node, ok := p.control.(*redis.Client); ok && p.cfg.Redis.Replicas > 0 {
+		if cfg.Backend == nil {
+			cfg.Backend = redpacket.GoRedis{Client: p.control}
+		}
+		var err error
+		if cfg.Backend, err = redpacket.NewReplicated(cfg.Backend, node, p.cfg.Redis.Replicas, p.cfg.Redis.Timeout); err != nil {
+			return err
+		}
+	}
 	house, err := redpacket.NewHouse(cfg)
 	if err != nil {
 		return err

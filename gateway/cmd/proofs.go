@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/cachesync/memcache"
 	"sluice/gateway/redpacket"
 )
 
@@ -148,8 +149,14 @@ func redpacketCertify(open openCounter) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var client *memcache.Client
+			if len(c.cfg.Memcached.Servers) > 0 {
+				if client, err = c.openMemcached(false); err != nil {
+					return err
+				}
+			}
 			certifier, err := redpacket.NewCertifier(redpacket.CertifierConfig{
-				House: c.house, Ledger: store, Who: "operator " + processName(), Log: c.log,
+				House: c.house, Ledger: store, Who: "operator " + processName(), Evidence: c.evidence(client), Log: c.log,
 			})
 			if err != nil {
 				return err

@@ -50,6 +50,9 @@ func (c *Config) check() []problem {
 	if len(c.Redis.Addrs) > 1 && !c.Redis.Cluster {
 		bad("redis.addrs", "several addresses need cluster: true")
 	}
+	if c.Redis.Replicas > 0 && c.Redis.Cluster {
+		bad("redis.replicas", "is for one Redis with replicas, not for a cluster")
+	}
 	if c.Secret != "" && len(c.Secret) < 32 {
 		bad("secret", "has %d characters, at least 32 are needed", len(c.Secret))
 	}
@@ -115,7 +118,7 @@ func (c *Config) checkSigns(bad func(field, format string, args ...any)) {
 	for field, n := range map[string]int64{
 		"limits.connections": int64(c.Limits.Connections), "limits.connections_per_ip": int64(c.Limits.ConnectionsPerIP),
 		"limits.header_bytes": int64(c.Limits.HeaderBytes), "limits.body_bytes": int64(c.Limits.BodyBytes),
-		"limits.in_flight": int64(c.Limits.InFlight), "payout.tries": int64(c.Payout.Tries),
+		"limits.in_flight": int64(c.Limits.InFlight), "payout.tries": int64(c.Payout.Tries), "redis.replicas": int64(c.Redis.Replicas),
 		"lua.instructions": c.Lua.Instructions, "lua.memory_bytes": c.Lua.MemoryBytes,
 		"lua.output_bytes": c.Lua.OutputBytes, "lua.vms": int64(c.Lua.VMs), "lua.max_vms": int64(c.Lua.MaxVMs),
 	} {

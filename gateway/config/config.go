@@ -142,6 +142,10 @@ type Redis struct {
 	Password string `yaml:"password"`
 	// Timeout bounds one call; 0 means 500ms.
 	Timeout time.Duration `yaml:"timeout"`
+	// Replicas is how many replicas must have a win before it is told (WAIT);
+	// 0 means none, and that a disk that is lost may take wins along. One Redis
+	// only, not a cluster.
+	Replicas int `yaml:"replicas"`
 	// UnsafeDurability lets a Redis serve that is not appendonly yes,
 	// appendfsync always, noeviction. For development only: acknowledged wins
 	// can be lost.

@@ -96,14 +96,21 @@ func NewCertifier(cfg CertifierConfig) (*Certifier, error) {
 	return &Certifier{CertifierConfig: cfg, h: cfg.House}, nil
 }
 
+// maxCertifyWait is the longest rest after a certification that failed.
+const maxCertifyWait = 8 * time.Second
+
 // Run certifies whatever needs it until the context ends. A bucket that the ledger froze is
 // fenced and left to an operator: see Certify.
 func (c *Certifier) Run(ctx context.Context) error {
+	wait := time.Second
 	for ctx.Err() == nil {
 		if err := c.Step(ctx); err != nil && ctx.Err() == nil {
-			c.Log.Error("certify", "err", err)
-			c.h.sleep(ctx, time.Second)
+			c.Log.Error("certify", "err", err, "retry_in", wait)
+			c.h.sleep(ctx, wait)
+			wait = min(2*wait, maxCertifyWait) // each try may cost one of 4,095 epochs
+			continue
 		}
+		wait = time.Second
 		c.h.sleep(ctx, c.Every)
 	}
 	return ctx.Err()
