@@ -81,6 +81,7 @@ type cacheStats struct {
 	reads, local, hits, misses, tombstones, later atomic.Int64
 	empty, foreign, future, truncated, corrupt    atomic.Int64
 	errs                                          atomic.Int64
+	kindReads, kindKnown                          [len(kinds)]atomic.Int64
 }
 
 // CacheStats is a snapshot of a Cache's counters.
@@ -90,7 +91,12 @@ type CacheStats struct {
 	Errors                                            int64
 	LocalCopies                                       int64
 	Sources                                           map[string]FillStats // by prefix
+	Kinds                                             map[string]KindStats // by prefix
 }
+
+// KindStats counts the reads of one kind of records. Reads of w: records miss when the user
+// has not won, so only the others have a hit ratio.
+type KindStats struct{ Reads, Known int64 }
 
 // NewCache makes a Cache; Close ends the goroutines of its sources.
 func NewCache(cfg CacheConfig) *Cache {
@@ -130,6 +136,7 @@ func (c *Cache) Read(ctx context.Context, reads []Read) error {
 		b.gens = append(b.gens, c.local.gen(r.Key))
 	}
 	if len(b.ops) == 0 {
+		c.countKinds(reads)
 		return nil
 	}
 	if err := c.store.Do(ctx, b.ops); err != nil && ctx.Err() != nil {
@@ -146,7 +153,27 @@ func (c *Cache) Read(ctx context.Context, reads []Read) error {
 			c.remember(r, now, b.gens[n])
 		}
 	}
+	c.countKinds(reads)
 	return c.fillMisses(ctx, reads, b, now)
+}
+
+// kinds of keys whose hit ratio is told apart.
+var kinds = [...]string{record.PrefixUser, record.PrefixRedPacket, record.PrefixRoom, record.PrefixWin}
+
+// countKinds counts what was known before any fill: the hit ratio of the first minutes
+// after :00 shows whether the warm-up did its work.
+func (c *Cache) countKinds(reads []Read) {
+	for i := range reads {
+		for k, prefix := range kinds {
+			if strings.HasPrefix(reads[i].Key, prefix) {
+				c.stats.kindReads[k].Add(1)
+				if reads[i].State != Miss {
+					c.stats.kindKnown[k].Add(1)
+				}
+				break
+			}
+		}
+	}
 }
 
 // take turns a reply of memcached into a State; what is no whole record is a counted miss.
@@ -286,7 +313,10 @@ func (c *Cache) Stats() CacheStats {
 		Tombstones: s.tombstones.Load(), Later: s.later.Load(),
 		Empty: s.empty.Load(), Foreign: s.foreign.Load(), Future: s.future.Load(),
 		Truncated: s.truncated.Load(), Corrupt: s.corrupt.Load(), Errors: s.errs.Load(),
-		LocalCopies: c.local.len(), Sources: map[string]FillStats{},
+		LocalCopies: c.local.len(), Sources: map[string]FillStats{}, Kinds: map[string]KindStats{},
+	}
+	for k, prefix := range kinds {
+		out.Kinds[prefix] = KindStats{s.kindReads[k].Load(), s.kindKnown[k].Load()}
 	}
 	for _, f := range *c.sources.Load() {
 		out.Sources[f.prefix] = f.snapshot()

@@ -267,3 +267,18 @@ func TestFeedInvalidatesCopiesOfOtherProcesses(t *testing.T) {
 	}
 	await(t, "local hit", func() bool { holds(cache, "u:x", "19"); return cache.Stats().LocalHits > 20 })
 }
+
+func TestHitRatioIsCountedByKind(t *testing.T) {
+	c := NewCache(CacheConfig{Store: newStore(t, servers.Memcached(t))})
+	defer c.Close()
+	for range 3 {
+		reads := []Read{{Key: "u:a"}, {Key: "rp:x"}, {Key: "other"}}
+		if err := c.Read(context.Background(), reads); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := c.Stats().Kinds
+	if kinds["u:"] != (KindStats{Reads: 3}) || kinds["rp:"] != (KindStats{Reads: 3}) || kinds["w:"] != (KindStats{}) {
+		t.Errorf("%+v", kinds)
+	}
+}

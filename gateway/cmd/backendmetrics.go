@@ -72,7 +72,8 @@ type cacheCollector struct{ cache *cachesync.Cache }
 var (
 	cacheReads = describe("sluice_cache_reads_total", "Records read, by what was found: local, hit, miss, tombstone, later.", "found")
 	cacheBad   = describe("sluice_cache_bad_records_total", "Values that are no whole record: served as misses.", "why")
-	fills      = describe("sluice_cache_fills_total", "Misses by the records' kind, and what became of them; 1 - rate(asked)/rate(reads) is the hit ratio after :00.", "prefix", "result")
+	kindReads  = describe("sluice_cache_kind_reads_total", "Records read by kind (u:, rp:, rm:, w:) and whether they were known; known / all is the hit ratio after :00.", "prefix", "known")
+	fills      = describe("sluice_cache_fills_total", "Misses by the records' kind, and what became of them.", "prefix", "result")
 	fillQueue  = describe("sluice_cache_fill_queue", "Keys waiting for their source.", "prefix")
 )
 
@@ -90,6 +91,10 @@ func (c cacheCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	for why, n := range map[string]int64{"empty": s.Empty, "foreign": s.Foreign, "future": s.Future, "truncated": s.Truncated, "corrupt": s.Corrupt} {
 		count(cacheBad, n, why)
+	}
+	for prefix, k := range s.Kinds {
+		count(kindReads, k.Known, prefix, "yes")
+		count(kindReads, k.Reads-k.Known, prefix, "no")
 	}
 	for prefix, f := range s.Sources {
 		for result, n := range map[string]int64{"asked": f.Asked, "stored": f.Stored, "late": f.Late, "shared": f.Shared,
