@@ -135,6 +135,7 @@ func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &small):
+		discard(ctx.Conn())
 		answer.Error(ctx, 431, "headers_too_large", "the request line and headers are too large", "")
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		discard(ctx.Conn())
