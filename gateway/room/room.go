@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"sluice/gateway/token"
 )
 
 // States of a room.
@@ -17,7 +19,6 @@ const (
 const (
 	MaxTitle = 200  // bytes
 	MaxBans  = 5000 // uids: they travel in the rm: record
-	MaxID    = 64   // characters of [A-Za-z0-9_-]
 )
 
 // Room is a live room's state; its JSON is the payload of rm: records.
@@ -75,19 +76,9 @@ func (r *Room) Check() error {
 	return nil
 }
 
-// ValidID says whether id can name a room.
-func ValidID(id string) bool {
-	if len(id) == 0 || len(id) > MaxID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if c-'a' > 25 && c-'A' > 25 && c-'0' > 9 && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
+// ValidID says whether id can name a room: the rule is that of uids, since both
+// stand in cache keys.
+func ValidID(id string) bool { return token.ValidUID(id) }
 
 func parse(doc []byte) (*Room, error) {
 	var r Room
