@@ -14,49 +14,9 @@ import (
 	"sluice/internal/servers"
 )
 
-// cluster starts three masters that share the slots.
-func cluster(t *testing.T) (nodes []*servers.RedisServer, addrs []string) {
-	t.Helper()
-	ctx := context.Background()
-	var clients []*redis.Client
-	for range 3 {
-		n := servers.Redis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
-		nodes, addrs = append(nodes, n), append(addrs, n.Addr)
-		c := redis.NewClient(&redis.Options{Addr: n.Addr})
-		t.Cleanup(func() { c.Close() })
-		clients = append(clients, c)
-	}
-	for i, c := range clients {
-		from, to := 16384*i/3, 16384*(i+1)/3-1
-		if err := c.ClusterAddSlotsRange(ctx, from, to).Err(); err != nil {
-			t.Fatal(err)
-		}
-		host, port, _ := strings.Cut(addrs[0], ":")
-		if i > 0 {
-			if err := c.ClusterMeet(ctx, host, port).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for range 300 {
-		whole := 0
-		for _, c := range clients {
-			info := c.ClusterInfo(ctx).Val()
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") && strings.Contains(info, "cluster_slots_ok:16384") {
-				whole++
-			}
-		}
-		if whole == 3 {
-			return nodes, addrs
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("the cluster did not form")
-	return nil, nil
-}
-
 func TestRedisClusterWithOneNodeKilled(t *testing.T) {
-	nodes, addrs := cluster(t)
+	three := servers.StartRedisCluster(t, 3)
+	nodes, addrs := three.Nodes, three.Addrs
 	ctx := context.Background()
 	w := &world{t: t, ledger: memory.New(memory.Options{})}
 	client := func() redis.UniversalClient {
@@ -85,14 +45,7 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 	w.settle()
 	nodes[1].Kill()
 	nodes[1].Start()
-	one := &world{t: t, rdb: redis.NewClient(&redis.Options{Addr: nodes[1].Addr, MaxRetries: -1})}
-	for range 500 { // until it has read its files; keys of others are MOVED
-		if err := one.rdb.Ping(ctx).Err(); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	one.rdb.Close()
+	three.Await()
 	fenced := 0
 	for _, id := range ids {
 		_, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "x"})

@@ -5,6 +5,7 @@
 //	addr := servers.Memcached(t)
 //	home := servers.Redis(t)          // durable, as a home's Redis must be
 //	home.Kill()                       // kill -9; home.Start() brings it back
+//	three := servers.StartRedisCluster(t, 3)
 //	dsn := servers.Postgres(t)        // an empty database of its own
 //
 // A server that is not installed fails the test with the line that installs

@@ -2,6 +2,7 @@ package servers_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -43,5 +44,26 @@ func TestPostgresAnswers(t *testing.T) {
 	var one int
 	if err := conn.QueryRow(ctx, "select 1").Scan(&one); err != nil || one != 1 {
 		t.Fatalf("select 1: %d, %v", one, err)
+	}
+}
+
+func TestClusterServesEverySlotAgainAfterANodeWasKilled(t *testing.T) {
+	ctx := context.Background()
+	three := servers.StartRedisCluster(t, 3)
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: three.Addrs})
+	defer c.Close()
+	for i := range 64 {
+		if err := c.Set(ctx, fmt.Sprintf("{b%02d}:k", i), i, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner := three.Owner("{b07}:k")
+	owner.Kill()
+	owner.Start()
+	three.Await()
+	for i := range 64 {
+		if got, err := c.Get(ctx, fmt.Sprintf("{b%02d}:k", i)).Int(); err != nil || got != i {
+			t.Fatalf("bucket %d: %d, %v", i, got, err)
+		}
 	}
 }

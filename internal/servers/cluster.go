@@ -1,0 +1,95 @@
+package servers
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// RedisCluster is a running Redis Cluster of masters without replicas.
+type RedisCluster struct {
+	Nodes []*RedisServer // in the order of the slots they were given
+	Addrs []string
+	tb    TB
+}
+
+// slots is the number of hash slots of every cluster.
+const slots = 16384
+
+// StartRedisCluster starts a cluster of n masters, each as durable as Redis starts one, that
+// share the slots evenly, and waits until all of them know that the cluster is whole. A slot
+// of a node that is down is refused, the others are served. Further arguments go to every node.
+func StartRedisCluster(tb TB, n int, args ...string) *RedisCluster {
+	tb.Helper()
+	c := &RedisCluster{tb: tb}
+	for i := range n {
+		bus := strconv.Itoa(FreePort(tb)) // the default, the port + 10000, may be taken, or be none
+		node := Redis(tb, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-require-full-coverage", "no", "--cluster-port", bus}, args...)...)
+		c.Nodes, c.Addrs = append(c.Nodes, node), append(c.Addrs, node.Addr)
+		c.on(i, "CLUSTER", "ADDSLOTSRANGE", slots*i/n, slots*(i+1)/n-1)
+		c.on(i, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(node.Addr)
+			c.on(0, "CLUSTER", "MEET", host, port, bus)
+		}
+	}
+	c.Await()
+	return c
+}
+
+// on runs a command on node i.
+func (c *RedisCluster) on(i int, args ...any) any {
+	c.tb.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: c.Addrs[i], MaxRetries: -1})
+	defer rdb.Close()
+	v, err := rdb.Do(context.Background(), args...).Result()
+	if err != nil {
+		c.tb.Fatalf("servers: %v on cluster node %s: %v", args, c.Addrs[i], err)
+	}
+	return v
+}
+
+// Await waits until every node says that all slots are served: after the start, and after a
+// node was killed and started again.
+func (c *RedisCluster) Await() {
+	c.tb.Helper()
+	var info string
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		whole := 0
+		for i := range c.Nodes {
+			info, _ = c.on(i, "CLUSTER", "INFO").(string)
+			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") &&
+				strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(len(c.Nodes))+"\r") {
+				whole++
+			}
+		}
+		if whole == len(c.Nodes) {
+			return
+		}
+	}
+	c.tb.Fatalf("servers: the cluster did not form:\n%s", info)
+}
+
+// Owner is the node that holds key now.
+func (c *RedisCluster) Owner(key string) *RedisServer {
+	c.tb.Helper()
+	slot := c.on(0, "CLUSTER", "KEYSLOT", key).(int64)
+	for _, r := range c.on(0, "CLUSTER", "SLOTS").([]any) {
+		row := r.([]any)
+		if slot < row[0].(int64) || slot > row[1].(int64) {
+			continue
+		}
+		at := row[2].([]any)
+		if i := slices.Index(c.Addrs, net.JoinHostPort(at[0].(string), strconv.FormatInt(at[1].(int64), 10))); i >= 0 {
+			return c.Nodes[i]
+		}
+	}
+	c.tb.Fatalf("servers: no node holds slot %d of %q", slot, key)
+	return nil
+}
