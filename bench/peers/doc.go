@@ -31,7 +31,7 @@
 // writes winner, win stream and change log (site/script.lua does the steps of sluice's own). Redis runs
 // appendfsync always. A loser who has no w: record is not told "soldout" from the cache alone, because his win
 // may be newer: the others ask Redis; sluice keeps the winners' filter for that. Nobody's wins are settled while
-// measured: settle is stopped once the red packets are open. sluice's sync, which writes every win's record into
+// measured: settle is stopped once the red packets are open and the filter of the sold-out one is published. sluice's sync, which writes every win's record into
 // memcached and has no counterpart at the others, runs on, and its CPU counts among "all processes".
 //
 // # How

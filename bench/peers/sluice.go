@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
 
 	"sluice/bench/load/rehearsal"
 	"sluice/bench/load/scenario"
@@ -64,7 +67,35 @@ func sluicePeer(ctx context.Context, r *rig.Rig, binary string, open, shares int
 	if got, err := ask(p, "POST", "/v1/redpackets/"+p.sold+"/draw", "somebody"); err != nil || got["outcome"] != "won" {
 		return nil, fmt.Errorf("peers: selling out: %v, %v", got, err)
 	}
+	// From now on losers need not ask home: the filter of those who won stands in the region's cache.
+	if err := filterOut(ctx, st.Memcached.Addr, p.sold); err != nil {
+		return nil, fmt.Errorf("%w\nsettle: %s\nsync: %s", err, g.Settle.Log(), g.Sync.Log())
+	}
 	g.Settle.Stop()
 	rec := cachesync.Record{Type: cachesync.TypeUser, Version: cachesync.MakeVersion(1, 1, 1), CommitMS: time.Now().UnixMilli(), Payload: []byte(userJSON)}
 	return p, warmUsers(st.Memcached.Addr, winners, rec.Append(nil))
+}
+
+// filterOut waits until the red packet's record in memcached says that the filter of its winners is out.
+func filterOut(ctx context.Context, addr, id string) error {
+	mc := memcache.New(addr)
+	defer mc.Close()
+	last := ""
+	for range 600 {
+		if item, err := mc.Get(cachesync.RedPacketKey(id)); err != nil {
+			last = err.Error()
+		} else if rec, err := cachesync.Parse(item.Value); err != nil {
+			last = err.Error()
+		} else if f := strings.Split(string(rec.Payload), ";"); len(f) > 5 && f[5] != "0" {
+			return nil
+		} else {
+			last = string(rec.Payload)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("peers: no filter of the winners of %s after 30 s; its record: %s", id, last)
 }
