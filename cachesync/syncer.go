@@ -13,6 +13,7 @@ import (
 
 	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/memcache"
 	"sluice/cachesync/region"
 )
@@ -169,15 +170,11 @@ func (s *Syncer) newClient(servers []string) (*memcache.Client, error) {
 // NewRedis is a client for commands that may block or be repeated by their caller only:
 // nothing is sent twice.
 func (r Redis) NewRedis(dial func(ctx context.Context, network, addr string) (net.Conn, error)) redis.UniversalClient {
-	o := &redis.UniversalOptions{
-		Addrs: r.Addrs, Username: r.Username, Password: r.Password, MaxRetries: -1,
+	return goredis.New(&redis.UniversalOptions{
+		Addrs: r.Addrs, IsClusterMode: r.Cluster, Username: r.Username, Password: r.Password,
 		Dialer: dial, PoolSize: 4, ReadTimeout: 2 * time.Second, ContextTimeoutEnabled: true,
 		DisableIdentity: true, Protocol: 2,
-	}
-	if r.Cluster {
-		return redis.NewClusterClient(o.Cluster())
-	}
-	return redis.NewClient(o.Simple())
+	})
 }
 
 func (s *Syncer) newLink(h Home) *link {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/memcache"
 	"sluice/cachesync/record"
 	"sluice/cachesync/resp"
@@ -78,9 +79,9 @@ func (p *parts) close() {
 // moves money must not run twice without our knowing. block is how long its
 // reads may block.
 func newRedis(cfg config.Redis, block time.Duration) redis.UniversalClient {
-	return redis.NewUniversalClient(&redis.UniversalOptions{
+	return goredis.New(&redis.UniversalOptions{
 		Addrs: cfg.Addrs, IsClusterMode: cfg.Cluster, Username: cfg.Username, Password: cfg.Password,
-		MaxRetries: -1, DialTimeout: cfg.Timeout, ReadTimeout: cfg.Timeout + block, WriteTimeout: cfg.Timeout,
+		DialTimeout: cfg.Timeout, ReadTimeout: cfg.Timeout + block, WriteTimeout: cfg.Timeout,
 		PoolSize: 8, MinIdleConns: 1,
 	})
 }

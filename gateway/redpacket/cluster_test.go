@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/resp"
 	"sluice/gateway/ledger/memory"
 	"sluice/internal/servers"
@@ -20,7 +21,7 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 	ctx := context.Background()
 	w := &world{t: t, ledger: memory.New(memory.Options{})}
 	client := func() redis.UniversalClient {
-		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, MaxRetries: -1, ContextTimeoutEnabled: true, DialTimeout: time.Second})
+		c := goredis.New(&redis.UniversalOptions{Addrs: addrs, IsClusterMode: true, ContextTimeoutEnabled: true, DialTimeout: time.Second})
 		t.Cleanup(func() { c.Close() })
 		return c
 	}

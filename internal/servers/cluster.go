@@ -93,3 +93,30 @@ func (c *RedisCluster) Owner(key string) *RedisServer {
 	c.tb.Fatalf("servers: no node holds slot %d of %q", slot, key)
 	return nil
 }
+
+// Move hands the slot of key, with all its keys, to another node, as resharding does.
+func (c *RedisCluster) Move(key string, to *RedisServer) {
+	c.tb.Helper()
+	from := c.Owner(key)
+	if from == to {
+		return
+	}
+	src, dst := slices.Index(c.Nodes, from), slices.Index(c.Nodes, to)
+	slot := c.on(0, "CLUSTER", "KEYSLOT", key)
+	srcID, dstID := c.on(src, "CLUSTER", "MYID"), c.on(dst, "CLUSTER", "MYID")
+	c.on(dst, "CLUSTER", "SETSLOT", slot, "IMPORTING", srcID)
+	c.on(src, "CLUSTER", "SETSLOT", slot, "MIGRATING", dstID)
+	host, port, _ := net.SplitHostPort(to.Addr)
+	for {
+		keys, _ := c.on(src, "CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		c.on(src, append([]any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}, keys...)...)
+	}
+	c.on(dst, "CLUSTER", "SETSLOT", slot, "NODE", dstID) // first of all, so that the slot is never nobody's
+	for i := range c.Nodes {
+		c.on(i, "CLUSTER", "SETSLOT", slot, "NODE", dstID)
+	}
+	c.Await()
+}
