@@ -71,6 +71,8 @@ type Settler interface {
 	// errors.As/Is or FreezeErrors. Any other error means that nothing is
 	// known: ask Positions or settle the same batches again.
 	Settle(ctx context.Context, batches []Batch) error
+	// Moves lists what went between the parts of a red packet, in the order of posting.
+	Moves(ctx context.Context, redPacket string) ([]Move, error)
 	// Positions tells how far each bucket of a home is posted, its epoch, and
 	// whether it is frozen. A bucket never heard of is not in the map; its
 	// zero Bucket is right.

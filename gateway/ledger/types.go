@@ -69,6 +69,18 @@ type Close struct {
 	Reason     string // "time", "command", "soldout", ...
 }
 
+// Move is a range of shares that went from one part of a spread red packet to another: the
+// giving part's stream tells it, and the receiving part has it only when it is posted. Within
+// the ledger no money moves by it; it says which bucket answers for which share.
+type Move struct {
+	RedPacket    string
+	From, To     int // buckets
+	First, Count int // shares First to First+Count-1
+	Amount       int64
+	At           time.Time
+	Epoch, Seq   uint64 // in the giving bucket's stream
+}
+
 // Batch is a stretch of one bucket's win stream, all of one epoch: the events
 // after From up to To. From is the bucket's position as the caller knows it
 // (of an earlier epoch right after a certification). One (epoch, seq) carries
@@ -78,6 +90,7 @@ type Batch struct {
 	From, To     Position
 	Wins         []Win
 	Closes       []Close
+	Moves        []Move
 }
 
 // Bucket is what the ledger knows of one bucket.
@@ -112,6 +125,8 @@ type Sums struct {
 	Awarded     int64 // fen, sum of the award rows: must be paid + payable (less corrections)
 	LeftShares  int   // told by the closes
 	Closes      []Close
+	ClosedIn    []int  // the buckets of Closes, in the same order
+	Moves       []Move // in the order of posting
 	Held        []Held
 	Positions   map[int]Bucket // of the red packet's home, at the same moment
 }
@@ -219,6 +234,16 @@ func (w Win) Same(o Win) bool {
 	same := w.At.UnixMilli() == o.At.UnixMilli()
 	w.At, o.At = time.Time{}, time.Time{}
 	return same && w == o
+}
+
+// Position of the move in the giving bucket's stream.
+func (m *Move) Position() Position { return Position{m.Epoch, m.Seq} }
+
+// Same compares every field, the time to the millisecond.
+func (m Move) Same(o Move) bool {
+	same := m.At.UnixMilli() == o.At.UnixMilli()
+	m.At, o.At = time.Time{}, time.Time{}
+	return same && m == o
 }
 
 // Position of the close in its bucket's stream.

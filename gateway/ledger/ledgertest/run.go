@@ -30,6 +30,7 @@ func Run(t *testing.T, open Open) {
 		"CertifyRaisesTheEpochAndThaws":               certify,
 		"CloseReturnsWhatIsLeftOnce":                  closeOnce,
 		"SpreadRedPacketClosesPartByPart":             closeParts,
+		"MovesBetweenPartsArePostedOnce":              moves,
 		"QuarantineHoldsUntilReleased":                quarantine,
 		"OutboxLosesNothing":                          outbox,
 		"OutboxKeepsLateWorkersOut":                   outboxLate,

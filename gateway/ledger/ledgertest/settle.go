@@ -224,6 +224,51 @@ func closeParts(h *house) {
 	h.money("a", "funded 1000 paid 200 payable 0 refunding 0 refunded 800 held 0 balance 0")
 }
 
+func moves(h *house) {
+	h.fund("a", 10)
+	b := batch("a", 0, 2)
+	b.To.Seq = 4
+	b.Moves = []ledger.Move{
+		{RedPacket: "a", From: 7, To: 8, First: 5, Count: 2, Amount: 200, At: start, Epoch: 1, Seq: 3},
+		{RedPacket: "a", From: 7, To: 9, First: 4, Count: 1, Amount: 100, At: start, Epoch: 1, Seq: 4},
+	}
+	h.settle(b)
+	h.settle(b) // the same again
+	other := closing(8, 1, "a", 0)
+	other.Closes, other.Moves = nil, []ledger.Move{{RedPacket: "a", From: 8, To: 7, First: 6, Count: 1, Amount: 100, At: start, Epoch: 1, Seq: 1}}
+	h.settle(other)
+	want := append(append([]ledger.Move{}, b.Moves...), other.Moves...)
+	got, err := h.l.Moves(h.ctx, "a")
+	h.must(err)
+	h.eq(got, want)
+	h.eq(h.sums("a").Moves, want)
+	_, err = h.l.Moves(h.ctx, "zz")
+	h.is(err, ledger.ErrNotFound)
+	h.money("a", "funded 1000 paid 0 payable 200 refunding 0 refunded 0 held 0 balance 800")
+	f := func(kind string, change func(m *ledger.Move)) {
+		h.Helper()
+		at, err := h.l.Positions(h.ctx, 1)
+		h.must(err)
+		from, epoch := at[8].Position, at[8].Epoch
+		m := ledger.Move{RedPacket: "a", From: 8, To: 7, First: 5, Count: 1, Amount: 100, At: start, Epoch: epoch, Seq: from.Seq + 1}
+		change(&m)
+		h.freezes(kind, ledger.Batch{Home: 1, Bucket: 8, From: from, To: ledger.Position{Epoch: epoch, Seq: from.Seq + 1}, Moves: []ledger.Move{m}})
+		h.thaw(8)
+	}
+	f(ledger.FreezeOrphan, func(m *ledger.Move) { m.RedPacket = "zz" })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.From = 9 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.To = 8 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.Count = 0 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.Count = 6 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.First, m.Count = 1, 1<<62 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.First = -1 })
+	f(ledger.FreezeContent, func(m *ledger.Move) { m.Amount = -1 })
+	b.Moves[0].Count = 1 // what is posted, told otherwise
+	h.freezes(ledger.FreezeContent, b)
+	h.thaw(7)
+	h.eq(h.sums("a").Moves, want)
+}
+
 func quarantine(h *house) {
 	h.fund("a", 10)
 	held := func(share int) ledger.Held {

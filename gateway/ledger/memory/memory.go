@@ -60,6 +60,7 @@ type red struct {
 	awards      map[int]*award
 	users       map[posting.UserKey]*award
 	closes      map[int]ledger.Close
+	moves       []ledger.Move
 	held        map[int]*ledger.Held
 	corrections map[int]ledger.Correction
 	payments    []*payment

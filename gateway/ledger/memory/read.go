@@ -122,9 +122,10 @@ func (s *Store) Reconcile(_ context.Context, id string, fn func(*ledger.Award) e
 	}
 	posting.Fill(&sums, by)
 	for _, b := range sortedKeys(r.closes) {
-		sums.Closes = append(sums.Closes, r.closes[b])
+		sums.Closes, sums.ClosedIn = append(sums.Closes, r.closes[b]), append(sums.ClosedIn, b)
 		sums.LeftShares += r.closes[b].LeftShares
 	}
+	sums.Moves = slices.Clone(r.moves)
 	for _, share := range sortedKeys(r.held) {
 		sums.Held = append(sums.Held, *r.held[share])
 	}

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"sluice/gateway/ledger"
 	"sluice/gateway/ledger/internal/posting"
@@ -61,6 +62,15 @@ func (b backend) AwardsByUser(_ context.Context, r *posting.RedPacket, users []p
 	return out, nil
 }
 
+func (b backend) Moves(_ context.Context, r *posting.RedPacket, bucket int) (out []ledger.Move, err error) {
+	for _, m := range b.byID[r.ID].moves {
+		if m.From == bucket {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
 func (b backend) Close(_ context.Context, r *posting.RedPacket, bucket int) (ledger.Close, bool, error) {
 	c, ok := b.byID[r.ID].closes[bucket]
 	return c, ok, nil
@@ -114,6 +124,11 @@ func (s *Store) post(p *posting.Part) {
 	for i := range p.Closes {
 		s.close(s.byID[p.Closes[i].RedPacket], p.Closes[i], p.Bucket)
 	}
+	for _, m := range p.Moves {
+		m.At = posting.Time(posting.Ms(m.At))
+		r := s.byID[m.RedPacket]
+		r.moves = append(r.moves, m)
+	}
 }
 
 func (s *Store) award(r *red, w ledger.Win, bucket int) {
@@ -146,6 +161,20 @@ func (s *Store) close(r *red, c ledger.Close, bucket int) {
 		r.closes[bucket+1<<10] = c
 		s.queue = append(s.queue, ref{r.run.K, ledger.EntryClose(bucket + 1<<10)})
 	}
+}
+
+// Moves implements ledger.Settler.
+func (s *Store) Moves(_ context.Context, id string) ([]ledger.Move, error) {
+	done, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	r, err := s.find("moves of", id)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.moves), nil
 }
 
 // Positions implements ledger.Settler.

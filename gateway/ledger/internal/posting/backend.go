@@ -42,6 +42,8 @@ type Backend interface {
 	AwardsByShare(ctx context.Context, r *RedPacket, shares []int) (map[int]Placed, error)
 	// AwardsByUser is keyed by UserKey.
 	AwardsByUser(ctx context.Context, r *RedPacket, users []UserKey) (map[UserKey]Placed, error)
+	// Moves gives the moves out of a bucket.
+	Moves(ctx context.Context, r *RedPacket, bucket int) ([]ledger.Move, error)
 	Close(ctx context.Context, r *RedPacket, bucket int) (ledger.Close, bool, error)
 }
 

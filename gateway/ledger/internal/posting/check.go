@@ -60,8 +60,33 @@ func (p *planner) replayed(b *ledger.Batch, wins []ledger.Win, closes []ledger.C
 	return nil, nil
 }
 
+func freezeMove(kind string, m *ledger.Move, format string, a ...any) *ledger.FreezeError {
+	return &ledger.FreezeError{At: m.Position(), Kind: kind, RedPacket: m.RedPacket, Share: m.First, Detail: fmt.Sprintf(format, a...)}
+}
+
+// movedBefore compares moves at or before the bucket's position with what is stored.
+func (p *planner) movedBefore(moves []ledger.Move) (*ledger.FreezeError, error) {
+	for i := range moves {
+		m := &moves[i]
+		same := false
+		if r := p.reds[m.RedPacket]; r != nil {
+			stored, err := p.b.Moves(p.ctx, r, m.From)
+			if err != nil {
+				return nil, err
+			}
+			for j := range stored {
+				same = same || stored[j].Same(*m)
+			}
+		}
+		if !same {
+			return freezeMove(ledger.FreezeContent, m, "the ledger is past this position and has another move or none"), nil
+		}
+	}
+	return nil, nil
+}
+
 // post plans the new events of a batch: all of them or none.
-func (p *planner) post(b *ledger.Batch, at ledger.Bucket, wins []ledger.Win, closes []ledger.Close) (*ledger.FreezeError, error) {
+func (p *planner) post(b *ledger.Batch, at ledger.Bucket, wins []ledger.Win, closes []ledger.Close, moves []ledger.Move) (*ledger.FreezeError, error) {
 	deltas := map[string]*Delta{}
 	delta := func(id string) *Delta {
 		d := deltas[id]
@@ -95,12 +120,22 @@ func (p *planner) post(b *ledger.Batch, at ledger.Bucket, wins []ledger.Win, clo
 			return bad, err
 		}
 	}
+	for i := range moves {
+		m := &moves[i]
+		d := delta(m.RedPacket)
+		if d == nil {
+			return freezeMove(ledger.FreezeOrphan, m, "no such funded red packet in this home"), nil
+		}
+		if m.From != b.Bucket || m.To == m.From || m.To < 0 || m.First < 0 || m.Count < 1 || m.Amount < 0 || m.Count > d.Count-m.First {
+			return freezeMove(ledger.FreezeContent, m, "%d shares of a red packet of %d from bucket %d to %d: not a possible move", m.Count, d.Count, m.From, m.To), nil
+		}
+	}
 	if p.check {
 		if bad, err := p.unique(wins); bad != nil || err != nil {
 			return bad, err
 		}
 	}
-	p.take(b, at, wins, closes, deltas)
+	p.take(b, at, wins, closes, moves, deltas)
 	return nil, nil
 }
 
@@ -238,9 +273,9 @@ func (p *planner) unique(wins []ledger.Win) (*ledger.FreezeError, error) {
 }
 
 // take puts a checked batch into the plan.
-func (p *planner) take(b *ledger.Batch, at ledger.Bucket, wins []ledger.Win, closes []ledger.Close, deltas map[string]*Delta) {
+func (p *planner) take(b *ledger.Batch, at ledger.Bucket, wins []ledger.Win, closes []ledger.Close, moves []ledger.Move, deltas map[string]*Delta) {
 	key := Key{b.Home, b.Bucket}
-	p.plan.Parts = append(p.plan.Parts, Part{Key: key, From: at.Position, To: b.To, Wins: wins, Closes: closes})
+	p.plan.Parts = append(p.plan.Parts, Part{Key: key, From: at.Position, To: b.To, Wins: wins, Closes: closes, Moves: moves})
 	p.plan.Wins += len(wins)
 	p.plan.Closes += len(closes)
 	for id, d := range deltas {

@@ -14,6 +14,7 @@ type Part struct {
 	From, To ledger.Position
 	Wins     []ledger.Win
 	Closes   []ledger.Close
+	Moves    []ledger.Move
 }
 
 // Delta is what the plan adds to a red packet's running totals.
@@ -109,6 +110,9 @@ func (p *planner) load(batches []ledger.Batch) error {
 		for j := range batches[i].Closes {
 			ids[batches[i].Closes[j].RedPacket] = true
 		}
+		for j := range batches[i].Moves {
+			ids[batches[i].Moves[j].RedPacket] = true
+		}
 	}
 	var err error
 	if p.buckets, err = p.b.Buckets(p.ctx, keys); err != nil {
@@ -137,13 +141,16 @@ func (p *planner) batch(b *ledger.Batch) error {
 		p.leave(fmt.Errorf("ledger: settle bucket %d of home %d: %w", b.Bucket, b.Home, err))
 		return nil
 	}
-	wins, closes := b.Wins, b.Closes
-	oldWins, oldCloses := 0, 0
+	wins, closes, moves := b.Wins, b.Closes, b.Moves
+	oldWins, oldCloses, oldMoves := 0, 0, 0
 	for oldWins < len(wins) && !at.Position.Before(wins[oldWins].Position()) {
 		oldWins++
 	}
 	for oldCloses < len(closes) && !at.Position.Before(closes[oldCloses].Position()) {
 		oldCloses++
+	}
+	for oldMoves < len(moves) && !at.Position.Before(moves[oldMoves].Position()) {
+		oldMoves++
 	}
 	fresh := at.Position.Before(b.To)
 	if fresh {
@@ -153,8 +160,11 @@ func (p *planner) batch(b *ledger.Batch) error {
 		}
 	}
 	bad, err := p.replayed(b, wins[:oldWins], closes[:oldCloses])
+	if bad == nil && err == nil {
+		bad, err = p.movedBefore(moves[:oldMoves])
+	}
 	if bad == nil && err == nil && fresh {
-		bad, err = p.post(b, at, wins[oldWins:], closes[oldCloses:])
+		bad, err = p.post(b, at, wins[oldWins:], closes[oldCloses:], moves[oldMoves:])
 	}
 	if err != nil {
 		return err
@@ -210,6 +220,14 @@ func shape(b *ledger.Batch) error {
 	last = b.From
 	for i := range b.Closes {
 		at := b.Closes[i].Position()
+		if err := in(at, last); err != nil {
+			return err
+		}
+		last = at
+	}
+	last = b.From
+	for i := range b.Moves {
+		at := b.Moves[i].Position()
 		if err := in(at, last); err != nil {
 			return err
 		}

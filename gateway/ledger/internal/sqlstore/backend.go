@@ -120,6 +120,10 @@ func (b backend) AwardsByUser(ctx context.Context, r *posting.RedPacket, users [
 	return out, err
 }
 
+func (b backend) Moves(ctx context.Context, r *posting.RedPacket, bucket int) ([]ledger.Move, error) {
+	return moves(ctx, b.tx, r.K, r.ID, `AND bucket = $2`, bucket)
+}
+
 func (b backend) Close(ctx context.Context, r *posting.RedPacket, bucket int) (ledger.Close, bool, error) {
 	c := ledger.Close{RedPacket: r.ID}
 	var at int64

@@ -8,7 +8,7 @@
 // and columns are named alike in both schemas: see sqlite/migrations and
 // postgres/migrations.
 //
-//	redpacket, txn, award, posting, closed, held, released,
+//	redpacket, txn, award, posting, closed, moved, held, released,
 //	correction, certificate, proof                          journal: rows are only added
 //	running, bucket, payment, outbox, payout                states: rows change
 package sqlstore

@@ -116,6 +116,9 @@ func (s *Store) Reconcile(ctx context.Context, id string, fn func(*ledger.Award)
 		if err := s.closes(ctx, tx, r, &out); err != nil {
 			return err
 		}
+		if out.Moves, err = moves(ctx, tx, r.k, r.ID, ""); err != nil {
+			return err
+		}
 		if out.Held, err = s.held(ctx, tx, `WHERE h.k = $1 ORDER BY h.share`, r.k); err != nil {
 			return err
 		}
@@ -135,12 +138,13 @@ func (s *Store) Reconcile(ctx context.Context, id string, fn func(*ledger.Award)
 func (s *Store) closes(ctx context.Context, tx Tx, r *redRow, out *ledger.Sums) error {
 	c := ledger.Close{RedPacket: r.ID}
 	var at int64
-	return scan(ctx, tx, []any{&c.Left, &c.LeftShares, &c.Epoch, &c.Seq, &c.Reason, &at}, func() error {
+	var bucket int
+	return scan(ctx, tx, []any{&bucket, &c.Left, &c.LeftShares, &c.Epoch, &c.Seq, &c.Reason, &at}, func() error {
 		c.At = posting.Time(at)
-		out.Closes = append(out.Closes, c)
+		out.Closes, out.ClosedIn = append(out.Closes, c), append(out.ClosedIn, bucket)
 		out.LeftShares += c.LeftShares
 		return nil
-	}, `SELECT left_fen, left_shares, epoch, seq, reason, at FROM closed WHERE k = $1 ORDER BY bucket`, r.k)
+	}, `SELECT bucket, left_fen, left_shares, epoch, seq, reason, at FROM closed WHERE k = $1 ORDER BY bucket`, r.k)
 }
 
 // PutProof implements ledger.Reader.

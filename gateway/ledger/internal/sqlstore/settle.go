@@ -41,7 +41,7 @@ func (s *Store) post(ctx context.Context, tx Tx, plan *posting.Plan) error {
 		return err
 	}
 	b := Bulk{Awards: make([]Award, 0, plan.Wins), Txns: make([]Txn, 0, len(ids))}
-	var closed [][]any
+	var closed, moved [][]any
 	now := s.ms()
 	for i := range plan.Parts {
 		p := &plan.Parts[i]
@@ -64,9 +64,20 @@ func (s *Store) post(ctx context.Context, tx Tx, plan *posting.Plan) error {
 				b.Outbox = append(b.Outbox, Ref{k, ledger.EntryClose(p.Bucket)})
 			}
 		}
+		for j := range p.Moves {
+			m := &p.Moves[j]
+			moved = append(moved, []any{plan.Red(m.RedPacket).K, m.From, int64(m.Epoch), int64(m.Seq), txn, m.To, m.First, m.Count, m.Amount, posting.Ms(m.At)})
+		}
 	}
 	if err := s.d.Bulk(ctx, tx, &b); err != nil {
 		return err
+	}
+	if len(moved) > 0 {
+		err := tx.Many(ctx, `INSERT INTO moved (k, bucket, epoch, seq, txn, to_bucket, first, count, amount, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, moved)
+		if err != nil {
+			return err
+		}
 	}
 	if len(closed) > 0 {
 		err := tx.Many(ctx, `INSERT INTO closed (k, bucket, txn, epoch, seq, left_fen, left_shares, reason, at)
@@ -148,6 +159,31 @@ func (b *bucketRow) bucket() (ledger.Bucket, error) {
 		}
 	}
 	return out, nil
+}
+
+// Moves implements ledger.Settler.
+func (s *Store) Moves(ctx context.Context, id string) (out []ledger.Move, err error) {
+	err = s.d.Read(ctx, func(tx Tx) error {
+		r, err := s.red(ctx, tx, "moves of", id, false)
+		if err == nil {
+			out, err = moves(ctx, tx, r.k, r.ID, "")
+		}
+		return err
+	})
+	return out, err
+}
+
+// moves reads those of a red packet that where allows.
+func moves(ctx context.Context, tx Tx, k int64, id, where string, args ...any) (out []ledger.Move, err error) {
+	m := ledger.Move{RedPacket: id}
+	var at int64
+	err = scan(ctx, tx, []any{&m.From, &m.Epoch, &m.Seq, &m.To, &m.First, &m.Count, &m.Amount, &at}, func() error {
+		m.At = posting.Time(at)
+		out = append(out, m)
+		return nil
+	}, `SELECT bucket, epoch, seq, to_bucket, first, count, amount, at FROM moved WHERE k = $1 `+where+` ORDER BY txn, bucket, epoch, seq`,
+		append([]any{k}, args...)...)
+	return out, err
 }
 
 // Positions implements ledger.Settler.
