@@ -8,7 +8,7 @@ import (
 )
 
 // cache keeps tokens that were found valid: a user comes several times in the
-// minute, and the check costs more than all else the gateway does for him.
+// minute, and an Ed25519 signature costs more than all else the gateway does for him.
 // Each part holds two generations; when the young one is full it becomes the
 // old one, so that the bound holds and what is in use survives.
 type cache struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -62,26 +63,29 @@ type material struct {
 	method jwt.SigningMethod
 	check  any
 	sign   any
+	macs   *sync.Pool // of *mac, for HS256
 }
 
 // Ring is the set of keys tokens are checked with.
 type Ring struct {
-	keys   map[string]material
+	keys   map[string]*material
 	signer string
 	now    func() time.Time
+	leeway time.Duration
 	parser *jwt.Parser
-	seen   *cache
+	heads  headers
+	seen   *cache // of EdDSA: an HMAC costs less than to look one up
 }
 
 // NewRing prepares the keys; leeway is allowed between clocks.
 func NewRing(keys []Key, leeway time.Duration, now func() time.Time) (*Ring, error) {
-	r := &Ring{keys: map[string]material{}, now: now, seen: newCache(1 << 16)}
+	r := &Ring{keys: map[string]*material{}, now: now, leeway: leeway, seen: newCache(1 << 16)}
 	for _, k := range keys {
 		m, err := k.material()
 		if err != nil {
 			return nil, fmt.Errorf("token key %q: %w", k.ID, err)
 		}
-		r.keys[k.ID] = m
+		r.keys[k.ID] = &m
 		if r.signer == "" && m.sign != nil {
 			r.signer = k.ID
 		}
@@ -94,7 +98,8 @@ func NewRing(keys []Key, leeway time.Duration, now func() time.Time) (*Ring, err
 func (k Key) material() (material, error) {
 	switch k.Algorithm {
 	case "HS256":
-		return material{jwt.SigningMethodHS256, []byte(k.Secret), []byte(k.Secret)}, nil
+		secret := []byte(k.Secret)
+		return material{jwt.SigningMethodHS256, secret, secret, newMacs(secret)}, nil
 	case "EdDSA":
 		public, err := base64.StdEncoding.DecodeString(k.Public)
 		if err != nil || len(public) != ed25519.PublicKeySize {
@@ -121,22 +126,52 @@ type wire struct {
 // Check verifies a bare token. The error wraps ErrInvalid and says why.
 func (r *Ring) Check(text string) (Claims, error) {
 	now := r.now()
-	if c, ok := r.seen.get(text); ok && now.Before(c.Expires) {
-		return c, nil
-	}
 	if len(text) > 4096 {
 		return Claims{}, fmt.Errorf("%w: longer than 4096 bytes", ErrInvalid)
 	}
+	head := strings.IndexByte(text, '.')
+	if head < 0 {
+		return Claims{}, fmt.Errorf("%w: malformed", ErrInvalid)
+	}
+	m := r.heads.of(text[:head])
+	if m == nil {
+		c, m, err := r.strict(text)
+		if err == nil {
+			r.heads.learn(text[:head], m)
+		}
+		return c, err
+	}
+	keep := m.macs == nil
+	if keep {
+		if c, ok := r.seen.get(text); ok && now.Before(c.Expires) {
+			return c, nil
+		}
+	}
+	c, ok := r.lean(m, text, head, now)
+	if !ok {
+		var err error
+		if c, _, err = r.strict(text); err != nil {
+			return c, err
+		}
+	}
+	if keep {
+		r.seen.put(text, c)
+	}
+	return c, nil
+}
+
+// strict is the library's check; it also returns the key.
+func (r *Ring) strict(text string) (Claims, *material, error) {
 	var w wire
-	if _, err := r.parser.ParseWithClaims(text, &w, r.keyOf); err != nil {
-		return Claims{}, fmt.Errorf("%w: %s", ErrInvalid, reason(err))
+	t, err := r.parser.ParseWithClaims(text, &w, r.keyOf)
+	if err != nil {
+		return Claims{}, nil, fmt.Errorf("%w: %s", ErrInvalid, reason(err))
 	}
 	if !ValidUID(w.Subject) {
-		return Claims{}, fmt.Errorf("%w: sub must be 1-64 characters of [A-Za-z0-9_-]", ErrInvalid)
+		return Claims{}, nil, fmt.Errorf("%w: sub must be 1-64 characters of [A-Za-z0-9_-]", ErrInvalid)
 	}
-	c := Claims{UID: w.Subject, Scope: w.Scope, Expires: w.ExpiresAt.Time}
-	r.seen.put(text, c)
-	return c, nil
+	id, _ := t.Header["kid"].(string)
+	return Claims{UID: w.Subject, Scope: w.Scope, Expires: w.ExpiresAt.Time}, r.keys[id], nil
 }
 
 func (r *Ring) keyOf(t *jwt.Token) (any, error) {
