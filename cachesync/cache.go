@@ -157,6 +157,22 @@ func (c *Cache) Read(ctx context.Context, reads []Read) error {
 	return c.fillMisses(ctx, reads, b, now)
 }
 
+// Local answers r from a process-local copy, or not at all: no I/O, and on false r is as it was.
+func (c *Cache) Local(r *Read) bool {
+	if c.keep == nil {
+		return false
+	}
+	found := Read{Key: r.Key}
+	if !c.local.get(&found, c.now()) || found.State != Hit {
+		return false
+	}
+	r.State, r.Record, r.Err = Hit, found.Record, nil
+	c.stats.reads.Add(1)
+	c.stats.local.Add(1)
+	c.countKind(r)
+	return true
+}
+
 // kinds of keys whose hit ratio is told apart.
 var kinds = [...]string{record.PrefixUser, record.PrefixRedPacket, record.PrefixRoom, record.PrefixWin}
 
@@ -164,14 +180,18 @@ var kinds = [...]string{record.PrefixUser, record.PrefixRedPacket, record.Prefix
 // after :00 shows whether the warm-up did its work.
 func (c *Cache) countKinds(reads []Read) {
 	for i := range reads {
-		for k, prefix := range kinds {
-			if strings.HasPrefix(reads[i].Key, prefix) {
-				c.stats.kindReads[k].Add(1)
-				if reads[i].State != Miss {
-					c.stats.kindKnown[k].Add(1)
-				}
-				break
+		c.countKind(&reads[i])
+	}
+}
+
+func (c *Cache) countKind(r *Read) {
+	for k, prefix := range kinds {
+		if strings.HasPrefix(r.Key, prefix) {
+			c.stats.kindReads[k].Add(1)
+			if r.State != Miss {
+				c.stats.kindKnown[k].Add(1)
 			}
+			break
 		}
 	}
 }
@@ -258,7 +278,7 @@ func (c *Cache) fillMisses(ctx context.Context, reads []Read, b *readBatch, now 
 				c.remember(r, now, b.gens[n])
 			}
 		case Miss:
-			if errors.Is(r.Err, ErrNotFound) && c.keep != nil {
+			if errors.Is(r.Err, ErrNotFound) && c.keep != nil && c.local.cfg.MissingAge > 0 {
 				c.local.putMissing(r.Key, now, b.gens[n])
 			}
 		}

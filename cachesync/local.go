@@ -20,7 +20,7 @@ type LocalConfig struct {
 	// value means 20 ms.
 	BlindAge time.Duration `yaml:"blind_age"`
 	// MissingAge is how long "the source knows no such record" is remembered; zero value
-	// means 200 ms.
+	// means 200 ms, a negative one that it is not.
 	MissingAge time.Duration `yaml:"missing_age"`
 }
 
@@ -60,7 +60,7 @@ func newLocal(cfg LocalConfig) *local {
 	if cfg.BlindAge <= 0 {
 		cfg.BlindAge = 20 * time.Millisecond
 	}
-	if cfg.MissingAge <= 0 {
+	if cfg.MissingAge == 0 {
 		cfg.MissingAge = 200 * time.Millisecond
 	}
 	l := &local{cfg: cfg}

@@ -50,11 +50,17 @@ func Gateway() *cobra.Command {
 			}
 			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
 			server.Ready("memcached", memcachedReady(client))
-			front, err := p.newFront(frontParts{cache: p.openCache(client), wins: wins, admin: server})
+			cache := p.openCache(client)
+			front, err := p.newFront(frontParts{cache: cache, wins: wins, admin: server})
 			if err != nil {
 				return err
 			}
 			p.log.Info("gateway listens", "public", front.Addr(), "admin", server.Addr())
+			if addr := p.cfg.Syncing().Invalidations; addr != "" {
+				listening, stop := context.WithCancel(cmd.Context())
+				defer stop()
+				go cache.Listen(listening, addr, p.log)
+			}
 			return serve(cmd.Context(), front.Run, server.Run)
 		},
 	}

@@ -133,9 +133,24 @@ func (p *parts) openMemcached(authoritative bool) (*memcache.Client, error) {
 	return client, nil
 }
 
+// keepFor is how long a process may use its copy of a record: of red packets, their winners'
+// filters and rooms, which everybody asks for at once. Changes are heard within
+// milliseconds; this bounds what a missed one could do. Users and wins are asked for by one
+// user each, and copies of them would only take memory.
+func keepFor(key string, _ cachesync.Record) time.Duration {
+	for _, prefix := range []string{record.PrefixRedPacket, record.PrefixRoom} {
+		if strings.HasPrefix(key, prefix) {
+			return time.Second
+		}
+	}
+	return 0
+}
+
 // openCache is the region's cache as a gateway reads it.
 func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
-	cache := cachesync.NewCache(cachesync.CacheConfig{Store: client})
+	cache := cachesync.NewCache(cachesync.CacheConfig{
+		Store: client, Keep: keepFor, Local: cachesync.LocalConfig{MissingAge: -1}, // what was just made must be found
+	})
 	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
 	cache.Source("wf:", redpacket.NewFilterSource(p.house), cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -54,6 +53,9 @@ type Home struct {
 	HomeConfig
 	h     *House
 	calls sync.Pool
+	looks sync.Pool
+	local local  // of Cache, if it keeps copies
+	known states // of the red packets whose records are copies
 }
 
 var _ Desk = (*Home)(nil)
@@ -71,12 +73,15 @@ func NewHome(cfg HomeConfig) (*Home, error) {
 	}
 	d := &Home{HomeConfig: cfg, h: cfg.House}
 	d.calls.New = func() any { return new(call) }
+	d.looks.New = func() any { return new(look) }
+	d.local, _ = cfg.Cache.(local)
 	return d, nil
 }
 
 // call holds the buffers of one draw.
 type call struct {
 	reply []byte
+	space []byte
 	keys  [8]string
 	args  [9]string
 }
@@ -136,55 +141,6 @@ func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
 
 func oddReply(name script.Name, reply []byte) error {
 	return fmt.Errorf("redpacket: script %s answered %q", name, reply)
-}
-
-// Look implements Desk: one batched read.
-func (d *Home) Look(ctx context.Context, id ID, uid string) (Seen, error) {
-	var buf [IDLen]byte
-	text := string(id.Append(buf[:0]))
-	reads := []cachesync.Read{
-		{Key: cachesync.RedPacketKey(text)},
-		{Key: cachesync.WinKey(text, uid), NoFill: true},
-		{Key: cachesync.UserKey(uid)},
-	}
-	seen := Seen{Now: d.h.now().UnixMilli()}
-	if err := d.Cache.Read(ctx, reads); err != nil {
-		return seen, Later(200*time.Millisecond, err)
-	}
-	seen.setRedPacket(id, &reads[0])
-	// A w: record may be ahead of the ledger. Where the ledger is waited for, the home tells a
-	// win, and waits; the cache never does.
-	if reads[1].State == cachesync.Hit && d.Confirm == nil {
-		if o, _, err := parseWin(string(reads[1].Record.Payload)); err == nil {
-			o.Now = seen.Now
-			seen.WinFound, seen.Win = true, o
-		}
-	}
-	switch u := &reads[2]; u.State {
-	case cachesync.Hit:
-		seen.UserFound, seen.User = true, u.Record.Payload
-	case cachesync.Later:
-		seen.UserLater = true
-	}
-	if seen.Found && !seen.WinFound && seen.State.filter > 0 && seen.State.Quarantined == 0 && d.Filters != nil {
-		seen.NoWin = d.Filters.NoWin(ctx, &seen.State, uid)
-	}
-	return seen, nil
-}
-
-func (s *Seen) setRedPacket(id ID, r *cachesync.Read) {
-	switch r.State {
-	case cachesync.Hit:
-		st, err := parseState(id, string(r.Record.Payload), r.Record.Version, s.Now)
-		s.Found, s.State, s.Later = err == nil, st, err != nil
-	case cachesync.Tombstone:
-		s.Gone = true
-	case cachesync.Later:
-		s.Later = true
-	default:
-		s.Gone = errors.Is(r.Err, cachesync.ErrNotFound)
-		s.Later = !s.Gone
-	}
 }
 
 // Draw implements Desk.
@@ -251,7 +207,9 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 			fan = "1"
 		}
 	}
-	keys := append(c.keys[:0], k.meta, k.log, k.win, k.rp(text), k.sh(text), k.winners(text, req.UID, st.parts))
+	var rp, sh, winners string
+	rp, sh, winners, c.space = k.ofDraw(text, req.UID, st.parts, c.space)
+	keys := append(c.keys[:0], k.meta, k.log, k.win, rp, sh, winners)
 	args := append(c.args[:0], text, req.UID, text64(st.parts), fan, pass, text64(d.Tries))
 	if st.Mode == ModePortal {
 		if !ValidUID(req.N) {

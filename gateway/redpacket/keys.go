@@ -59,3 +59,17 @@ func (k *keys) winnersPart(id string, h, parts int64) string {
 	}
 	return k.tag + ":w:" + id + ":" + strconv.FormatInt(h, 10)
 }
+
+// ofDraw makes the three keys of a draw in one piece of memory, with space to build it in.
+func (k *keys) ofDraw(id, uid string, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
+	b := append(append(append(space[:0], k.tag...), ":rp:"...), id...)
+	one := len(b)
+	b = append(append(append(b, k.tag...), ":sh:"...), id...)
+	two := len(b)
+	b = append(append(append(b, k.tag...), ":w:"...), id...)
+	if parts > 1 {
+		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(parts), 10)
+	}
+	all := string(b)
+	return all[:one], all[one:two], all[two:], b
+}

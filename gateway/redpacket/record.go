@@ -93,6 +93,13 @@ func stateWord(s string) string {
 
 // parseState reads the payload of an rp: record; nowMS tells scheduled from open.
 func parseState(id ID, payload string, version record.Version, nowMS int64) (State, error) {
+	st, err := parsePayload(id, payload, version)
+	st.at(nowMS)
+	return st, err
+}
+
+// parsePayload is parseState but for what depends on the clock.
+func parsePayload(id ID, payload string, version record.Version) (State, error) {
 	if strings.Count(payload, ";") != 7+fixFields {
 		return State{}, errPayload
 	}
@@ -113,7 +120,6 @@ func parseState(id ID, payload string, version record.Version, nowMS int64) (Sta
 	if st.State == "" || c.bad || st.parts < 1 {
 		return State{}, errPayload
 	}
-	st.at(nowMS)
 	return st, nil
 }
 

@@ -34,6 +34,7 @@ redis: {addrs: ["@REDIS@"], timeout: 2s}
 ledger: {dsn: "sqlite:@DIR@/data/ledger.db"}
 rooms: {push: ["ws://127.0.0.1:9000/connection/websocket"], token_life: 5m}
 limits: {connections: 20000, in_flight: 20000}
+sync: {invalidations: @FEED@}
 `
 
 // moduleRoot is where go.mod is.
@@ -86,6 +87,11 @@ func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes 
 	if err := RestyClients(filepath.Join(scripts, "lib")); err != nil {
 		return nil, err
 	}
+	feed, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	h.feed = fmt.Sprintf("127.0.0.1:%d", feed)
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
@@ -121,7 +127,7 @@ func (h *House) config(role, listen string) (file, admin string, err error) {
 	}
 	admin = fmt.Sprintf("127.0.0.1:%d", port)
 	file = filepath.Join(h.dir, role+".yaml")
-	text := strings.NewReplacer("@LISTEN@", listen, "@ADMIN@", admin, "@DIR@", h.dir, "@MEMCACHED@", h.stores.Memcached.Addr, "@REDIS@", h.stores.Redis.Addr).Replace(sluiceYAML)
+	text := strings.NewReplacer("@LISTEN@", listen, "@ADMIN@", admin, "@DIR@", h.dir, "@MEMCACHED@", h.stores.Memcached.Addr, "@REDIS@", h.stores.Redis.Addr, "@FEED@", h.feed).Replace(sluiceYAML)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return "", "", fmt.Errorf("rig: %w", err)
 	}
@@ -134,6 +140,7 @@ type House struct {
 	Admin                 string // host:port of the gateway's admin listener
 	Binary                string // what was started
 	stores                *Stores
+	feed                  string // where sync tells the gateway what changed
 	dir                   string
 }
 
