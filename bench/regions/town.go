@@ -118,7 +118,7 @@ func raise(h *host, addr string) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer rdb.Close()
 	for b := range record.Buckets {
-		if _, err := changelog.Raise(context.Background(), rdb, b, 1, 0); err != nil {
+		if _, err := changelog.Raise(context.Background(), rdb, b, 1, 0, ""); err != nil {
 			h.Fatalf("regions: %v", err)
 		}
 	}

@@ -23,6 +23,9 @@ func LogKey(bucket int) string { return record.BucketKey(bucket, "log") }
 // WinKey is the bucket's win stream.
 func WinKey(bucket int) string { return record.BucketKey(bucket, "win") }
 
+// MendKey holds why a bucket must be mended before it opens; it is gone when that is done.
+func MendKey(bucket int) string { return record.BucketKey(bucket, "mend") }
+
 // prelude is written for speed: one HMGET, one XADD and one HMSET a change. XADD stands first,
 // because it is the one that can refuse (an id that is not newer, a key of another type).
 const prelude = `local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'vms', 'vctr', 'win')
@@ -110,17 +113,21 @@ if tonumber(ARGV[2]) > seq then
   seq = tonumber(ARGV[2])
 end
 redis.call('HMSET', KEYS[1], 'epoch', ARGV[1], 'seq', string.format('%.0f', seq))
+if ARGV[3] ~= '' then
+  redis.call('SET', KEYS[2], ARGV[3])
+end
 return string.format('%.0f', seq)
 `)
 
 // Raise gives a bucket a higher epoch, and a seq not below atLeast (the last one known
-// outside: to ledger or readers). It returns the bucket's seq. Only the certifier calls it; a
-// bucket that never had an epoch starts with Raise(ctx, rdb, bucket, 1, 0).
-func Raise(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64) (seq uint64, err error) {
+// outside: to ledger or readers). It returns the bucket's seq. A mark that is not "" is written
+// to MendKey in the same step: what the bucket has lost shows no more afterwards. Only the
+// certifier calls it; a bucket that never had an epoch starts with Raise(ctx, rdb, bucket, 1, 0, "").
+func Raise(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64, mark string) (seq uint64, err error) {
 	if epoch == 0 || epoch > record.MaxEpoch {
 		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: epochs are 1..%d", bucket, epoch, record.MaxEpoch)
 	}
-	text, err := raise.Run(ctx, rdb, []string{MetaKey(bucket)}, epoch, atLeast).Text()
+	text, err := raise.Run(ctx, rdb, []string{MetaKey(bucket), MendKey(bucket)}, epoch, atLeast, mark).Text()
 	if err != nil {
 		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: %w", bucket, epoch, err)
 	}

@@ -57,8 +57,11 @@ func (l *scriptLoader) step(ctx context.Context) error {
 	}
 	for epoch := range epochs {
 		open, err := l.exists(ctx, l.book.At(epoch).SHA(script.Draw))
-		if err != nil || !open {
+		if err != nil {
 			return err
+		}
+		if !open {
+			continue
 		}
 		for _, texts := range l.texts {
 			for _, text := range texts(epoch) {
@@ -78,7 +81,8 @@ func (l *scriptLoader) step(ctx context.Context) error {
 }
 
 // Ready is a readiness check: the certifier has opened the buckets, and all
-// scripts are loaded.
+// scripts are loaded. Buckets that are frozen, or cannot be certified, stand in
+// an epoch of their own: as long as most are open, a gateway serves those.
 func (l *scriptLoader) Ready(ctx context.Context) error {
 	epochs, err := l.epochs(ctx)
 	if err != nil {
@@ -87,22 +91,30 @@ func (l *scriptLoader) Ready(ctx context.Context) error {
 	if len(epochs) == 0 {
 		return errors.New("the buckets have no epoch yet: is `sluice settle` running?")
 	}
-	for epoch := range epochs {
+	open, all := 0, 0
+	for epoch, buckets := range epochs {
 		texts := []string{l.book.At(epoch).Text(script.Draw)}
 		for _, more := range l.texts {
 			texts = append(texts, more(epoch)...)
 		}
-		for _, text := range texts {
-			if there, err := l.exists(ctx, redis.NewScript(text).Hash()); err != nil || !there {
-				return errors.Join(fmt.Errorf("buckets of epoch %d wait for the certifier: is `sluice settle` running?", epoch), err)
+		there := true
+		for i := 0; i < len(texts) && there; i++ {
+			if there, err = l.exists(ctx, redis.NewScript(texts[i]).Hash()); err != nil {
+				return fmt.Errorf("redis: %w", err)
 			}
 		}
+		if all += buckets; there {
+			open += buckets
+		}
+	}
+	if open <= all/2 {
+		return fmt.Errorf("%d of %d buckets wait for the certifier: is `sluice settle` running?", all-open, all)
 	}
 	return nil
 }
 
-// epochs are those that the buckets are of: one, but while a certification runs.
-func (l *scriptLoader) epochs(ctx context.Context) (map[uint64]bool, error) {
+// epochs counts the buckets of each epoch. It is one, but for buckets that were certified apart.
+func (l *scriptLoader) epochs(ctx context.Context) (map[uint64]int, error) {
 	pipe := l.rdb.Pipeline()
 	cmds := make([]*redis.StringCmd, record.Buckets)
 	for b := range cmds {
@@ -111,10 +123,10 @@ func (l *scriptLoader) epochs(ctx context.Context) (map[uint64]bool, error) {
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return nil, err
 	}
-	epochs := map[uint64]bool{}
+	epochs := map[uint64]int{}
 	for _, c := range cmds {
 		if epoch, err := strconv.ParseUint(c.Val(), 10, 64); err == nil {
-			epochs[epoch] = true
+			epochs[epoch]++
 		}
 	}
 	return epochs, nil

@@ -103,7 +103,8 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, client *memc
 		return nil, err
 	}
 	certifier, err := redpacket.NewCertifier(redpacket.CertifierConfig{
-		House: p.house, Ledger: store, Who: processName(), Trusted: trusted, Evidence: p.evidence(client), Log: p.log, Certified: m.onCertified,
+		House: p.house, Ledger: store, Who: processName(), Trusted: trusted, Evidence: p.evidence(client), Log: p.log,
+		Certified: m.onCertified, Frozen: m.onFrozen,
 	})
 	if err != nil {
 		return nil, err

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/record"
 	"sluice/gateway/ledger"
 	"sluice/gateway/redpacket/script"
 )
@@ -39,14 +41,15 @@ type CertifierConfig struct {
 	// it. It only spares work: what two at once would do to each other, the epoch prevents.
 	Lease time.Duration
 	Log   *slog.Logger // nil means slog.Default
-	// Certified is told of every certification; may be nil.
+	// Certified is told of every certification, Frozen of every bucket that one froze; may be nil.
 	Certified func(r CertifyReport)
+	Frozen    func(f *ledger.FreezeError)
 }
 
 // CertifyReport tells what a certification found.
 type CertifyReport struct {
 	Epoch   uint64
-	Buckets []BucketReport
+	Buckets []BucketReport // those that are open now
 }
 
 // BucketReport is one bucket's part.
@@ -67,16 +70,27 @@ type BucketReport struct {
 //
 // The order matters, so that a certifier may die at any point and another begin again:
 //
-//	mark    {b}:mend if Redis lost something, as the next step hides the traces
-//	raise   the epoch in Redis: from here no script of anybody runs
+//	raise   the epoch in Redis: from here no script of anybody runs; in the same step mark
+//	        {b}:mend if Redis lost something, as the new epoch hides the traces
 //	post    the tail of the win stream, under the old epoch
 //	restore red packets, under the new epoch
 //	certify in the ledger: new epoch and quarantine in one transaction
 //	chain   the win stream to the ledger's position; unmark
 //	load    the scripts: the bucket is open
+//
+// A bucket that cannot be certified is left at an epoch of its own, whose scripts nobody loads,
+// and keeps no other waiting. What only a person can mend is frozen; anything else is tried
+// again, ever more seldom, since each try costs one of 4,095 epochs.
 type Certifier struct {
 	CertifierConfig
-	h *House
+	h     *House
+	tries [Buckets]rest
+}
+
+// rest is how long a bucket that failed is left alone.
+type rest struct {
+	wait  time.Duration
+	until time.Time
 }
 
 // NewCertifier checks its parts.
@@ -96,22 +110,27 @@ func NewCertifier(cfg CertifierConfig) (*Certifier, error) {
 	return &Certifier{CertifierConfig: cfg, h: cfg.House}, nil
 }
 
-// maxCertifyWait is the longest rest after a certification that failed.
-const maxCertifyWait = 8 * time.Second
+// The rests of a bucket after certifications that failed: a week of them does not use up the
+// epochs.
+const (
+	minCertifyWait = time.Second
+	maxCertifyWait = 5 * time.Minute
+)
+
+// maxFaults in one certification, none of them a frozen bucket's, are a fault of Redis or ledger:
+// the rest would cost an epoch each and fail too.
+const maxFaults = 3
 
 // Run certifies whatever needs it until the context ends. A bucket that the ledger froze is
 // fenced and left to an operator: see Certify.
 func (c *Certifier) Run(ctx context.Context) error {
-	wait := time.Second
 	for ctx.Err() == nil {
+		wait := c.Every
 		if err := c.Step(ctx); err != nil && ctx.Err() == nil {
+			wait = max(wait, minCertifyWait)
 			c.Log.Error("certify", "err", err, "retry_in", wait)
-			c.h.sleep(ctx, wait)
-			wait = min(2*wait, maxCertifyWait) // each try may cost one of 4,095 epochs
-			continue
 		}
-		wait = time.Second
-		c.h.sleep(ctx, c.Every)
+		c.h.sleep(ctx, wait)
 	}
 	return ctx.Err()
 }
@@ -123,8 +142,16 @@ func (c *Certifier) Step(ctx context.Context) error {
 		return fmt.Errorf("reading positions: %w", err)
 	}
 	bad, err := c.probe(ctx, known)
-	if err != nil || len(bad) == 0 {
+	if err != nil {
 		return err
+	}
+	now := c.h.now()
+	bad = slices.DeleteFunc(bad, func(b int) bool {
+		until := c.tries[b].until
+		return now.Before(until) && until.Sub(now) <= maxCertifyWait // else a clock was set back
+	})
+	if len(bad) == 0 {
+		return nil
 	}
 	_, err = c.Certify(ctx, bad)
 	return err
@@ -172,11 +199,16 @@ func (c *Certifier) fence(ctx context.Context, b int, known map[int]ledger.Bucke
 		return err
 	}
 	c.Log.Error("fencing a frozen bucket", "bucket", b, "why", known[b].Frozen)
-	_, err = changelog.Raise(ctx, c.h.control, b, epoch, known[b].Position.Seq)
+	_, err = changelog.Raise(ctx, c.h.control, b, epoch, known[b].Position.Seq, "")
 	return err
 }
 
-// next is an epoch that no bucket of this home ever had.
+// warnEpoch is from where on every certification says that epochs run out.
+const warnEpoch = record.MaxEpoch - 500
+
+// next is an epoch that no bucket of this home ever had. The embedded house uses the ledger's
+// again when its Redis is new: that one was memory of a process which is gone, as its memcached
+// and all readers are, and nobody was told of anything that the ledger does not have.
 func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint64, error) {
 	var top uint64
 	pipe := c.h.control.Pipeline()
@@ -186,12 +218,20 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 		top = max(top, known[b].Epoch, known[b].Position.Epoch)
 	}
 	pipe.Exec(ctx)
+	again := c.Trusted && top > 0
 	for _, b := range c.h.buckets {
 		e, err := cmds[b].Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return 0, fmt.Errorf("reading epochs: %w", err)
 		}
 		top = max(top, e)
+		again = again && err != nil && known[b].Frozen == nil
+	}
+	if again {
+		return top, nil
+	}
+	if top >= warnEpoch {
+		c.Log.Error("certify: the epochs of this home run out; see docs/restore.md", "epoch", top+1, "last", uint64(record.MaxEpoch))
 	}
 	return top + 1, nil
 }
@@ -222,15 +262,35 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	}
 	report := CertifyReport{Epoch: epoch}
 	set := c.h.book.At(epoch)
+	var bad []int
+	var errs []error
+	faults := 0
 	for _, b := range buckets {
 		r, err := c.bucket(ctx, b, known[b], set)
 		if err != nil {
-			return report, fmt.Errorf("bucket %d: %w", b, err)
+			bad, errs = append(bad, b), append(errs, fmt.Errorf("bucket %d: %w", b, err))
+			if c.failed(ctx, b, known[b], err); !errors.Is(err, ErrFrozen) {
+				faults++
+			}
+			if faults == maxFaults || ctx.Err() != nil {
+				break
+			}
+			continue
 		}
+		c.tries[b] = rest{}
 		report.Buckets = append(report.Buckets, r)
 		if r.Lost || r.Posted > 0 {
 			c.Log.Warn("certified a bucket", "bucket", b, "epoch", epoch, "posted", r.Posted, "lost", r.Lost, "why", r.Why,
 				"restored", r.Restored, "quarantined", len(r.Quarantined))
+		}
+	}
+	if len(report.Buckets) == 0 {
+		return report, errors.Join(errs...)
+	}
+	// What failed must not be opened by the scripts of the others: it moves on, alone.
+	for _, b := range bad {
+		if _, err := changelog.Raise(ctx, c.h.control, b, epoch+1, known[b].Position.Seq, ""); err != nil && !strings.Contains(err.Error(), changelog.Fenced) {
+			return report, errors.Join(append(errs, fmt.Errorf("bucket %d: keeping it shut: %w", b, err))...)
 		}
 	}
 	// The probe comes last, when all others are there: it is what tells that the bucket is open.
@@ -240,14 +300,32 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	if err := c.load(ctx, set, func(n script.Name) bool { return n == script.Probe }); err != nil {
 		return report, err
 	}
-	for _, b := range buckets {
-		c.h.sets[b].Store(set)
+	for _, r := range report.Buckets {
+		c.h.sets[r.Bucket].Store(set)
 	}
-	c.Log.Info("certified", "home", c.h.home, "buckets", len(buckets), "epoch", epoch)
+	c.Log.Info("certified", "home", c.h.home, "buckets", len(report.Buckets), "epoch", epoch)
 	if c.Certified != nil {
 		c.Certified(report)
 	}
-	return report, nil
+	return report, errors.Join(errs...)
+}
+
+// failed freezes a bucket that no further try can mend, and lets any other rest.
+func (c *Certifier) failed(ctx context.Context, b int, l ledger.Bucket, why error) {
+	t := &c.tries[b]
+	t.wait = min(max(2*t.wait, minCertifyWait), maxCertifyWait)
+	t.until = c.h.now().Add(t.wait)
+	if !errors.Is(why, ErrFrozen) || l.Frozen != nil || len(ledger.FreezeErrors(why)) > 0 { // the ledger froze these
+		return
+	}
+	f := ledger.FreezeError{Home: int(c.h.home), Bucket: b, At: l.Position, Kind: ledger.FreezeRedis, Share: -1, Detail: why.Error()}
+	if err := c.Ledger.Freeze(ctx, f); err != nil {
+		c.Log.Error("freezing a bucket that cannot be certified", "bucket", b, "err", err)
+		return
+	}
+	if c.Frozen != nil {
+		c.Frozen(&f)
+	}
 }
 
 // renew keeps the lease until the function it returns is called.
@@ -278,7 +356,7 @@ func (c *Certifier) Restored(ctx context.Context, buckets []int, why string) (Ce
 		buckets = c.h.buckets
 	}
 	for _, b := range buckets {
-		if err := c.h.control.Set(ctx, c.h.keys[b].tag+":mend", "restored by command: "+why, 0).Err(); err != nil {
+		if err := c.h.control.Set(ctx, changelog.MendKey(b), "restored by command: "+why, 0).Err(); err != nil {
 			return CertifyReport{}, scriptError(err)
 		}
 	}
@@ -305,197 +383,6 @@ func (c *Certifier) load(ctx context.Context, set *script.Set, which func(script
 	}
 	if err != nil {
 		return fmt.Errorf("loading the scripts of epoch %d: %w", set.Epoch, err)
-	}
-	return nil
-}
-
-// bucket certifies one bucket up to, but not including, the loading of the scripts.
-func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *script.Set) (BucketReport, error) {
-	r := BucketReport{Bucket: b}
-	k := &c.h.keys[b]
-	why, atLeast, err := c.lost(ctx, b, l)
-	if err != nil {
-		return r, err
-	}
-	if r.Why, r.Lost = why, why != ""; r.Lost {
-		if err := c.h.control.Set(ctx, k.tag+":mend", why, 0).Err(); err != nil {
-			return r, err
-		}
-	}
-	if _, err := changelog.Raise(ctx, c.h.control, b, set.Epoch, atLeast); err != nil {
-		return r, err
-	}
-	if l, err = c.tail(ctx, b, l, &r); err != nil {
-		return r, err
-	}
-	if r.Lost {
-		if err := c.load(ctx, set, script.Name.Mending); err != nil {
-			return r, err
-		}
-		if err := c.restore(ctx, b, set, &r); err != nil {
-			return r, err
-		}
-	}
-	err = c.Ledger.Certify(ctx, ledger.Certificate{Home: int(c.h.home), Bucket: b, Who: c.Who,
-		At: c.h.now().UTC().Truncate(time.Millisecond), FromEpoch: l.Epoch, ToEpoch: set.Epoch, Position: l.Position,
-		Posted: r.Posted, Quarantined: r.Quarantined, Note: why})
-	if err != nil {
-		return r, err
-	}
-	if r.Lost {
-		err = c.call(ctx, set, script.Rechain, k.base(k.tag+":mend"), strconv.FormatUint(l.Position.Seq, 10))
-	}
-	return r, err
-}
-
-// lost finds out whether Redis has forgotten something, and up to which seq it had counted.
-func (c *Certifier) lost(ctx context.Context, b int, l ledger.Bucket) (why string, atLeast uint64, err error) {
-	k := &c.h.keys[b]
-	vals, err := c.h.control.HMGet(ctx, k.meta, "epoch", "seq", "win").Result()
-	if err != nil {
-		return "", 0, scriptError(err)
-	}
-	num := func(i int) uint64 {
-		s, _ := vals[i].(string)
-		n, _ := strconv.ParseUint(s, 10, 64)
-		return n
-	}
-	atLeast = l.Position.Seq
-	if c.Evidence != nil {
-		seen, err := c.Evidence(ctx, b)
-		if err != nil {
-			return "", 0, fmt.Errorf("asking for evidence: %w", err)
-		}
-		if atLeast = max(atLeast, seen); seen > num(1) {
-			why = fmt.Sprintf("others have seen seq %d, Redis has %d", seen, num(1))
-		}
-	}
-	mend, err := c.h.control.Get(ctx, k.tag+":mend").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", 0, scriptError(err)
-	}
-	switch {
-	case mend != "":
-		why = mend
-	case vals[0] == nil && l.Epoch != 0:
-		why = "Redis is empty"
-	case vals[0] == nil:
-		// A bucket that never was: unless the ledger knows of red packets in it.
-		err := c.Ledger.EachRedPacket(ctx, ledger.Filter{Homes: []int{int(c.h.home)}, Buckets: []int{b}},
-			func(ledger.RedPacket) error { why = "Redis is empty"; return ledger.Stop })
-		if err != nil {
-			return "", 0, err
-		}
-	case num(0) < l.Epoch:
-		why = fmt.Sprintf("Redis is of epoch %d, the ledger certified %d", num(0), l.Epoch)
-	case num(2) < l.Position.Seq:
-		why = fmt.Sprintf("Redis knows wins up to seq %d, the ledger up to %d", num(2), l.Position.Seq)
-	}
-	if why != "" {
-		return why, atLeast, nil
-	}
-	why, err = c.absent(ctx, b)
-	return why, atLeast, err
-}
-
-// absent looks for a red packet that the ledger knows as alive and Redis does not know.
-func (c *Certifier) absent(ctx context.Context, b int) (why string, err error) {
-	pipe := c.h.control.Pipeline()
-	var ids []string
-	var cmds []*redis.IntCmd
-	err = c.Ledger.EachRedPacket(ctx, ledger.Filter{Homes: []int{int(c.h.home)}, Buckets: []int{b},
-		States: []string{ledger.Unpaid, ledger.Funded}}, func(row ledger.RedPacket) error {
-		ids = append(ids, row.ID)
-		cmds = append(cmds, pipe.Exists(ctx, c.h.keys[b].rp(row.ID)))
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("reading red packets: %w", err)
-	}
-	if len(ids) == 0 {
-		return "", nil
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return "", scriptError(err)
-	}
-	for i, cmd := range cmds {
-		if cmd.Val() == 0 {
-			return fmt.Sprintf("Redis does not know red packet %s", ids[i]), nil
-		}
-	}
-	return "", nil
-}
-
-// tail posts what stands in the win stream behind the ledger's position.
-func (c *Certifier) tail(ctx context.Context, b int, l ledger.Bucket, r *BucketReport) (ledger.Bucket, error) {
-	if err := c.stale(ctx, b, l, r); err != nil {
-		return l, err
-	}
-	s := Settler{SettlerConfig: SettlerConfig{House: c.h, Ledger: c.Ledger}, h: c.h}
-	for {
-		messages, err := c.h.control.XRangeN(ctx, c.h.keys[b].win, "("+l.Position.String(), "+", 5000).Result()
-		if err != nil {
-			return l, scriptError(err)
-		}
-		if len(messages) == 0 {
-			return l, nil
-		}
-		s.pos[b] = l.Position
-		batches, err := s.batches(b, messages)
-		if err != nil {
-			return l, err
-		}
-		if len(batches) == 0 {
-			return l, fmt.Errorf("%w: the win stream goes on at %s, the ledger is at %s: events between them are missing; "+
-				"reconcile the bucket's red packets, correct the ledger, then trim the stream", ErrFrozen, messages[0].ID, l.Position)
-		}
-		if err := c.Ledger.Settle(ctx, batches); err != nil {
-			return l, fmt.Errorf("posting the tail of the win stream: %w", err)
-		}
-		for _, batch := range batches {
-			r.Posted += len(batch.Wins) + len(batch.Closes)
-			l.Position = batch.To
-		}
-		if l.Epoch == 0 {
-			l.Epoch = l.Position.Epoch
-		}
-	}
-}
-
-// stale drops the events of an epoch before the certified one from the win stream: a Redis was
-// put back that had been given up. Their shares are quarantined since; what the events say is
-// logged, for the operator who releases them.
-func (c *Certifier) stale(ctx context.Context, b int, l ledger.Bucket, r *BucketReport) error {
-	if l.Epoch == 0 {
-		return nil
-	}
-	stream, first := c.h.keys[b].win, fmt.Sprintf("%d-0", l.Epoch)
-	for after := l.Position.String(); ; {
-		messages, err := c.h.control.XRangeN(ctx, stream, "("+after, "("+first, 1000).Result()
-		if err != nil {
-			return scriptError(err)
-		}
-		if len(messages) == 0 {
-			break
-		}
-		for _, m := range messages {
-			after = m.ID
-			r.Stale++
-			c.Log.Error("certify: a win of a Redis that had been given up; its share is quarantined: release it by hand",
-				"bucket", b, "id", m.ID, "event", fmt.Sprint(m.Values))
-		}
-	}
-	if r.Stale == 0 {
-		return nil
-	}
-	return scriptError(c.h.control.XTrimMinID(ctx, stream, first).Err())
-}
-
-// call runs a script of the new epoch, while nobody else can.
-func (c *Certifier) call(ctx context.Context, set *script.Set, name script.Name, keys []string, args ...string) error {
-	_, err := GoRedis{c.h.control}.EvalSHA(ctx, set.SHA(name), keys, args, nil)
-	if err != nil {
-		return fmt.Errorf("script %s: %w", name, err)
 	}
 	return nil
 }

@@ -183,9 +183,12 @@ func TestCertifierThatDiesHalfwayIsFollowedByAnother(t *testing.T) {
 		w.must(w.rdb.ScriptFlush(ctx).Err())
 		for fail := 1; fail < 400; fail += 3 {
 			// The n-th command of the certifier fails, as if it had been killed there.
+			next, err := NewCertifier(w.certifier.CertifierConfig)
+			w.must(err)
+			w.certifier = next
 			hook := &failAfter{left: fail}
 			w.rdb.AddHook(hook)
-			err := w.certifier.Step(ctx)
+			err = w.certifier.Step(ctx)
 			done := hook.left > 0
 			hook.left = 1 << 40
 			w.rdb.Del(ctx, "sluice:certifier:1")
@@ -194,7 +197,6 @@ func TestCertifierThatDiesHalfwayIsFollowedByAnother(t *testing.T) {
 				break
 			}
 		}
-		w.must(w.certifier.Step(ctx))
 		if out := w.draw(id, "a"); out.Kind != Already {
 			t.Fatalf("%+v", out)
 		}

@@ -166,10 +166,11 @@ func (s *Settler) post(ctx context.Context, got *[Buckets][]redis.XMessage) erro
 			continue
 		}
 		list, err := s.batches(b, messages)
-		if err != nil {
-			return err
-		}
-		if list == nil {
+		switch {
+		case list == nil && err != nil: // its own bucket stops here, the others go on
+			s.freeze(ctx, b, err.Error())
+			continue
+		case list == nil:
 			s.gapped(ctx, b)
 			continue
 		}
@@ -215,15 +216,15 @@ func (s *Settler) post(ctx context.Context, got *[Buckets][]redis.XMessage) erro
 	return nil
 }
 
-// batches cuts a bucket's events where the epoch changes. nil means that the first event does
-// not follow the bucket's position: something is missing in between.
-func (s *Settler) batches(b int, messages []redis.XMessage) ([]ledger.Batch, error) {
-	var list []ledger.Batch
+// batches cuts a bucket's events where the epoch changes. No batch means that the first event
+// cannot be posted: it does not read as one (the error), or it does not follow the bucket's
+// position, so that something is missing in between.
+func (s *Settler) batches(b int, messages []redis.XMessage) (list []ledger.Batch, err error) {
 	at := s.pos[b]
 	for _, m := range messages {
 		e, err := parseEvent(m)
 		if err != nil {
-			return nil, fmt.Errorf("bucket %d: %w", b, err)
+			return list, err // what stands before it may be posted
 		}
 		if e.prev != at.Seq {
 			break // a gap: what stands before it may be posted
@@ -247,15 +248,28 @@ func (s *Settler) batches(b int, messages []redis.XMessage) ([]ledger.Batch, err
 func (s *Settler) gapped(ctx context.Context, b int) {
 	s.gap[b]++
 	s.looked = time.Time{}
-	if s.gap[b] < 3 || s.Freeze == nil {
+	if s.gap[b] < 3 {
 		return
 	}
-	f := ledger.FreezeError{Home: int(s.h.home), Bucket: b, At: s.pos[b], Kind: ledger.FreezeRedis,
-		Detail: "the win stream does not go on from here: events are missing"}
-	if err := s.Freeze(ctx, f); err != nil {
-		s.Log.Error("freezing a bucket with a gap", "bucket", b, "err", err)
-	}
+	s.freeze(ctx, b, "the win stream does not go on from here: events are missing")
 	s.gap[b] = 0
+}
+
+// freeze stops one bucket whose stream cannot be posted, and raises the alarm.
+func (s *Settler) freeze(ctx context.Context, b int, why string) {
+	s.looked = time.Time{}
+	if s.Freeze == nil {
+		return
+	}
+	f := ledger.FreezeError{Home: int(s.h.home), Bucket: b, At: s.pos[b], Kind: ledger.FreezeRedis, Share: -1, Detail: why}
+	if err := s.Freeze(ctx, f); err != nil {
+		s.Log.Error("freezing a bucket", "bucket", b, "why", why, "err", err)
+		return
+	}
+	s.Log.Error("bucket frozen", "err", &f)
+	if s.Hooks.Frozen != nil {
+		s.Hooks.Frozen(&f)
+	}
 }
 
 // remember notes the red packets whose record is to be emitted once more when it has been
