@@ -40,43 +40,62 @@ func redpacketQuarantined(open openCounter) *cobra.Command {
 }
 
 func redpacketRelease(open openCounter) *cobra.Command {
-	var winner, why string
+	var winner, n, why string
 	var refund bool
 	cmd := &cobra.Command{
-		Use: "release ID SHARE --to UID | --refund", Short: "End the quarantine of a share: it was won by UID, or goes back to the sender after close", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			share, err := strconv.Atoi(args[1])
+		Use: "release ID SHARE|all --to UID | --refund", Short: "End the quarantine of a share: it was won by UID, or goes back to the sender after close", Args: cobra.ExactArgs(2),
+		Long: `Ends the quarantine of a share in the ledger, and tells Redis: from then on UID hears
+"already" with his win. When the last share is released, everybody else hears
+soldout or closed again instead of "later". A share goes back to the sender only
+after close; "all" sends back all that are still held.`,
+		RunE: withID(open, func(cmd *cobra.Command, c *counter, id redpacket.ID) error {
+			share, err := strconv.Atoi(cmd.Flags().Arg(1))
+			all := cmd.Flags().Arg(1) == "all"
 			switch {
-			case err != nil || share < 0:
-				return &exitError{2, fmt.Errorf("%.40q is not the number of a share", args[1])}
+			case !all && (err != nil || share < 0):
+				return &exitError{2, fmt.Errorf("%.40q is not the number of a share", cmd.Flags().Arg(1))}
 			case refund == (winner != ""):
 				return &exitError{2, errors.New("say --to UID or --refund")}
+			case all && !refund:
+				return &exitError{2, errors.New("all shares go back with --refund; a winner has one")}
 			case winner != "" && !token.ValidUID(winner):
 				return &exitError{2, fmt.Errorf("--to %.80q is not a uid", winner)}
+			case !token.ValidUID(n):
+				return &exitError{2, fmt.Errorf("--n %.80q is not the Idempotency-Key of a draw", n)}
 			}
-			c, store, err := openWithLedger(cmd.Context(), open)
+			store, err := c.openLedger(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer c.close()
-			held, err := store.Quarantined(cmd.Context(), args[0])
+			held, err := store.Quarantined(cmd.Context(), id.String())
 			if err != nil {
 				return err
 			}
+			var list []ledger.Release
 			for _, h := range held {
-				if h.Share != share {
+				if !all && h.Share != share || all && h.Released != "" {
 					continue
 				}
-				r := ledger.Release{RedPacket: args[0], Share: share, Who: "operator " + processName(), Why: why, At: time.Now().UTC().Truncate(time.Millisecond)}
+				r := ledger.Release{RedPacket: id.String(), Share: h.Share, Who: "operator " + processName(), Why: why, At: time.Now().UTC().Truncate(time.Millisecond)}
 				if winner != "" {
-					r.Win = &ledger.Win{RedPacket: args[0], Share: share, UID: winner, N: "1", Amount: h.Amount, At: h.At, Epoch: h.Epoch}
+					r.Win = &ledger.Win{RedPacket: id.String(), Share: h.Share, UID: winner, N: n, Amount: h.Amount, At: h.At, Epoch: h.Epoch}
 				}
-				return store.Release(cmd.Context(), []ledger.Release{r})
+				list = append(list, r)
 			}
-			return fmt.Errorf("share %d of %s is not quarantined", share, args[0])
-		},
+			if len(list) == 0 {
+				return fmt.Errorf("share %s of %s is not quarantined", cmd.Flags().Arg(1), id)
+			}
+			if err := store.Release(cmd.Context(), list); err != nil {
+				return err
+			}
+			if err := redpacket.Unhold(cmd.Context(), c.house, store, id); err != nil {
+				return fmt.Errorf("the ledger has it; settle will tell Redis, which did not take it now: %w", err)
+			}
+			return nil
+		}),
 	}
 	cmd.Flags().StringVar(&winner, "to", "", "the uid that won it")
+	cmd.Flags().StringVar(&n, "n", "1", "the Idempotency-Key of the draw, for a portal")
 	cmd.Flags().BoolVar(&refund, "refund", false, "back to the sender")
 	cmd.Flags().StringVar(&why, "why", "", "stands in the ledger")
 	cmd.MarkFlagRequired("why")

@@ -37,6 +37,7 @@ type Closer struct {
 	forgetAt  time.Time
 	forgotAll bool // once, since the start
 	filterAt  time.Time
+	unheld    map[ID]int64 // red packets with quarantined shares, and when to compare again, Unix ms
 }
 
 // NewCloser checks its parts.
@@ -53,7 +54,7 @@ func NewCloser(cfg CloserConfig) (*Closer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Closer{CloserConfig: cfg, h: cfg.House}, nil
+	return &Closer{CloserConfig: cfg, h: cfg.House, unheld: map[ID]int64{}}, nil
 }
 
 // Run closes until the context ends.
@@ -92,15 +93,33 @@ func (c *Closer) Step(ctx context.Context) error {
 // is left to the next start.
 const forgetAgain = 48 * time.Hour
 
-// filters publishes the filters of winners that are due.
+// filters publishes the filters of winners that are due, and ends quarantines that the ledger ended.
 func (c *Closer) filters(ctx context.Context) error {
 	var ids []ID
-	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed}, ClosesAfter: c.h.now().Add(-c.Keep)}
+	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed, ledger.Refunded}, ClosesAfter: c.h.now().Add(-c.Keep)}
 	err := c.each(ctx, alive, func(_ context.Context, id ID, _ *ledger.RedPacket) error {
 		ids = append(ids, id)
 		return nil
 	})
-	return errors.Join(err, c.h.publishFilters(ctx, ids))
+	held, failed := c.h.publishFilters(ctx, ids)
+	return errors.Join(err, failed, c.unhold(ctx, held))
+}
+
+// unhold looks after red packets with quarantined shares.
+func (c *Closer) unhold(ctx context.Context, held []ID) error {
+	var errs []error
+	now := c.h.now().UnixMilli()
+	next := map[ID]int64{}
+	for _, id := range held {
+		if due := c.unheld[id]; now < due && due-now <= unholdEvery {
+			next[id] = due
+			continue
+		}
+		next[id] = now + unholdEvery
+		errs = append(errs, Unhold(ctx, c.h, c.Ledger, id))
+	}
+	c.unheld = next
+	return errors.Join(errs...)
 }
 
 // each collects first: a callback of the ledger must not write to it, and closing takes time.
@@ -127,7 +146,7 @@ func (c *Closer) each(ctx context.Context, f ledger.Filter, do func(context.Cont
 }
 
 func (c *Closer) closeOne(ctx context.Context, id ID, _ *ledger.RedPacket) error {
-	done, err := c.h.close(ctx, id, "time", "")
+	done, _, err := c.h.close(ctx, id, "time", "")
 	switch {
 	case errors.Is(err, ErrNotReady), errors.Is(err, ErrNotFound):
 		return nil // not open yet: the split worker will, and then it closes

@@ -202,8 +202,9 @@ func (h *House) publishFilter(ctx context.Context, id ID, parts int64) error {
 	return nil
 }
 
-// publishFilters looks for red packets whose last win is past and whose filter is not out.
-func (h *House) publishFilters(ctx context.Context, ids []ID) error {
+// publishFilters looks for red packets whose last win is past and whose filter is not out. It
+// returns those that hold quarantined shares: they get none.
+func (h *House) publishFilters(ctx context.Context, ids []ID) (held []ID, err error) {
 	asks := make([]ask, len(ids))
 	for i, id := range ids {
 		asks[i] = ask{bucket: id.Bucket(), key: h.keys[id.Bucket()].rp(id.String()), fields: []string{"s", "f", "q", "wp", "fix"}}
@@ -216,6 +217,9 @@ func (h *House) publishFilters(ctx context.Context, ids []ID) error {
 			continue // next time
 		}
 		str := func(i int) string { s, _ := v[i].(string); return s }
+		if str(2) != "0" && str(2) != "" {
+			held = append(held, ids[i])
+		}
 		if s := str(0); (s != "x" && s != "c") || str(1) != "0" || str(2) != "0" || strings.Contains(str(4), ";"+ModePortal+";") {
 			continue
 		}
@@ -227,5 +231,5 @@ func (h *House) publishFilters(ctx context.Context, ids []ID) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return held, errors.Join(errs...)
 }

@@ -30,7 +30,7 @@ type Relations interface {
 type HomeConfig struct {
 	House *House // required
 	Cache Reader // required
-	// Confirm is called with the position of a win before it is told to anybody; the
+	// Confirm is called with the position of a win or a close before it is told to anybody; the
 	// embedded house waits here until the ledger has it. nil means that Redis is enough.
 	Confirm func(ctx context.Context, pos Position) error
 	// ConfirmFund is the same for a fund request; nil means that Redis is enough.
@@ -238,15 +238,24 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	}
 	if out.Kind == Won || out.Kind == Already {
 		out.Pos.Bucket, out.Pos.Epoch = b, set.Epoch
-		if d.Confirm != nil {
-			ctx, cancel := context.WithTimeout(ctx, confirmWithin)
-			defer cancel()
-			if err := d.Confirm(ctx, out.Pos); err != nil {
-				return Outcome{}, false, Later(500*time.Millisecond, err)
-			}
+		if err := d.confirm(ctx, out.Pos); err != nil {
+			return Outcome{}, false, err
 		}
 	}
 	return out, false, nil
+}
+
+// confirm waits until the ledger has what stands at pos, where it is waited for at all.
+func (d *Home) confirm(ctx context.Context, pos Position) error {
+	if d.Confirm == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	if err := d.Confirm(ctx, pos); err != nil {
+		return Later(500*time.Millisecond, err)
+	}
+	return nil
 }
 
 func (d *Home) wrong(st *State, why string) Outcome {
@@ -362,34 +371,42 @@ func (d *Home) Show(ctx context.Context, id ID) (State, error) {
 
 // Close implements Desk.
 func (d *Home) Close(ctx context.Context, id ID, by string) (State, error) {
-	if _, err := d.h.close(ctx, id, "command", by); err != nil {
+	_, pos, err := d.h.close(ctx, id, "command", by)
+	if err == nil {
+		err = d.confirm(ctx, pos)
+	}
+	if err != nil {
 		return State{}, err
 	}
 	return d.read(ctx, id)
 }
 
-// close runs the close script; done is false when it was closed before.
-func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool, err error) {
+// close runs the close script; done is false when it was closed before. The close stands at pos
+// in the win stream, or before it.
+func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool, pos Position, err error) {
 	k := &h.keys[id.Bucket()]
 	text := id.String()
-	reply, _, err := h.run(ctx, id.Bucket(), script.Close, k.base(k.rp(text)), []string{text, reason, by}, nil)
+	reply, set, err := h.run(ctx, id.Bucket(), script.Close, k.base(k.rp(text)), []string{text, reason, by}, nil)
 	if err != nil {
-		return false, err
+		return false, pos, err
 	}
 	word, rest, _ := strings.Cut(string(reply), "|")
 	switch word {
-	case "done":
-		return true, nil
-	case "again":
-		return false, nil
+	case "done", "again":
+		_, seq, _ := strings.Cut(rest, "|")
+		pos = Position{Bucket: id.Bucket(), Epoch: set.Epoch}
+		if pos.Seq, err = strconv.ParseUint(seq, 10, 64); err != nil {
+			return false, pos, oddReply(script.Close, reply)
+		}
+		return word == "done", pos, nil
 	case "none":
-		return false, ErrNotFound
+		return false, pos, ErrNotFound
 	case "sender":
-		return false, ErrSender
+		return false, pos, ErrSender
 	case "state", "early":
-		return false, fmt.Errorf("%w: it is %s", ErrNotReady, stateWord(rest))
+		return false, pos, fmt.Errorf("%w: it is %s", ErrNotReady, stateWord(rest))
 	}
-	return false, oddReply(script.Close, reply)
+	return false, pos, oddReply(script.Close, reply)
 }
 
 // commitHex is the promise of a seed as it is shown.

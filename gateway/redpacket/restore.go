@@ -42,6 +42,7 @@ type known struct {
 	awarded int64  // fen
 	heldN   int64
 	heldFen int64
+	freed   int64             // shares released from quarantine
 	given   map[string]int64  // portal: prizes won, by kind:name
 	winners map[string]string // by "who": "share,amount,ms[,prize]"
 }
@@ -95,7 +96,7 @@ func (c *Certifier) restoreOne(ctx context.Context, b int, set *script.Set, row 
 		state = "x"
 	}
 	return held, c.call(ctx, set, script.Restore, k.base(k.rp(sp.ID), k.fund), sp.ID, "emit",
-		"s", state, "k", text64(kn.next), "la", text64(left), "q", text64(kn.heldN), "qa", text64(kn.heldFen), "ot", text64(sp.opened()),
+		"s", state, "k", text64(kn.next), "la", text64(left), "q", text64(kn.heldN), "qa", text64(kn.heldFen), "rl", text64(kn.freed), "ot", text64(sp.opened()),
 		"cm", hex.EncodeToString(row.SeedHash), "sd", hex.EncodeToString(row.Seed), "ct", closed)
 }
 
@@ -114,11 +115,8 @@ func (c *Certifier) awards(ctx context.Context, sp *spec) (known, ledger.Sums, e
 		kn.taken[a.Share] = true
 		kn.next = max(kn.next, int64(a.Share)+1)
 		kn.awarded += a.Amount
-		value := fmt.Sprintf("%d,%d,%d", a.Share, a.Amount, a.At.UnixMilli()-sp.opened())
-		who := a.UID
+		who, value := winnerEntry(sp, &a.Win, sp.opened())
 		if sp.Mode == ModePortal {
-			who += "|" + a.N
-			value += "," + a.Prize
 			parts := strings.SplitN(a.Prize, ":", 3)
 			kn.given[strings.Join(parts[:min(2, len(parts))], ":")]++
 		}
@@ -129,7 +127,9 @@ func (c *Certifier) awards(ctx context.Context, sp *spec) (known, ledger.Sums, e
 		err = bad
 	}
 	for _, h := range sums.Held {
-		if h.Released == "" && int64(h.Share) < sp.Count {
+		if h.Released != "" {
+			kn.freed++
+		} else if int64(h.Share) < sp.Count {
 			kn.taken[h.Share] = true
 			kn.heldN++
 			kn.heldFen += h.Amount

@@ -22,6 +22,7 @@
 //	s   state: u unpaid, p splitting, o open (also: scheduled), x sold out, c closed, e expired
 //	k   taken: index of the next share      n   count         w  width of a share in sh:
 //	la  fen left                            q   quarantined shares   qa  their fen
+//	rl  shares released from quarantine, as the ledger counts them
 //	o   opens at, ms                        c   closes at, ms        ot  opened at, ms
 //	wp  winners' hashes                     x   expiry of its records, Unix s
 //	a   "1": audience list                  lk  "1": lock password   fa "1": audience fans

@@ -37,6 +37,7 @@ const (
 	Recon
 	Drop
 	Tune
+	Unhold
 	// The rest is the certifier's: they are loaded before the bucket is open to anybody.
 	Restore
 	Rewin
@@ -45,7 +46,7 @@ const (
 )
 
 var fileNames = [names]string{"fund", "state", "store", "open", "draw", "portal", "try", "tick", "close", "filter",
-	"probe", "recon", "drop", "tune", "restore", "rewin", "rechain"}
+	"probe", "recon", "drop", "tune", "unhold", "restore", "rewin", "rechain"}
 
 // String is the file's name without its ending.
 func (n Name) String() string { return fileNames[n] }

@@ -8,7 +8,7 @@ if ARGV[3] ~= '' and rp[12] ~= ARGV[3] then
   return 'sender'
 end
 if rp[1] == 'c' then
-  return 'again|c'
+  return 'again|c|' .. WIN
 end
 if rp[1] ~= 'o' and rp[1] ~= 'x' then
   return 'state|' .. rp[1]
@@ -18,6 +18,6 @@ if ARGV[2] == 'time' and NOW < tonumber(rp[11]) then
 end
 local left = T(tonumber(rp[3]) - tonumber(rp[2]))
 local p = payload('c', left, rp[4], rp[5], rp[6], rp[7], rp[8], rp[9])
-commit({'rp:' .. ARGV[1], '1', rp[10], p}, {'e', 'close', 'i', ARGV[1], 'l', left, 'a', rp[4], 't', T(NOW), 'r', ARGV[2]})
+local seq = commit({'rp:' .. ARGV[1], '1', rp[10], p}, {'e', 'close', 'i', ARGV[1], 'l', left, 'a', rp[4], 't', T(NOW), 'r', ARGV[2]})
 redis.call('HMSET', KEYS[4], 's', 'c', 'ct', T(NOW), 'ep', p, 'ev', version(), 'et', T(NOW), 'ek', rp[2])
-return 'done|c'
+return 'done|c|' .. seq
