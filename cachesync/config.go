@@ -52,6 +52,9 @@ type Home struct {
 	// relay_listen). Over a line with a delay it saves the way of each question. Zero value
 	// means that the log is read from Redis itself.
 	Relay string `yaml:"relay"`
+	// Replicas of this Redis that must have a change before it is shown here, as redis.replicas
+	// of the home says. Zero value means none. One Redis only, not a cluster.
+	Replicas int `yaml:"replicas"`
 }
 
 // Redis says how to reach a Redis.
@@ -102,6 +105,9 @@ func (c Config) Check() error {
 		checkAddrs(bad, at+".redis.addrs", h.Redis.Addrs)
 		if h.Relay != "" {
 			checkAddrs(bad, at+".relay", []string{h.Relay})
+		}
+		if h.Replicas < 0 || h.Replicas > 0 && h.Redis.Cluster {
+			bad(at+".replicas", "%d is below zero, or for a cluster", h.Replicas)
 		}
 		if len(h.Redis.Addrs) > 1 && !h.Redis.Cluster {
 			bad(at+".redis.addrs", "several addresses need cluster: true")

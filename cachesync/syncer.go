@@ -90,6 +90,20 @@ func (l *link) all() []*apply.Applier {
 	return l.appliers
 }
 
+// replicasWithin is how long replicas may take before a reply of the change log is read again.
+const replicasWithin = 500 * time.Millisecond
+
+// settled keeps back what the home's replicas do not have: shown here, a win could be told that
+// a promoted replica never heard of. A relay has waited already.
+func (l *link) settled(relayed bool) func(ctx context.Context) error {
+	if l.home.Replicas == 0 || relayed {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		return changelog.AwaitReplicas(ctx, l.rdb, l.home.Replicas, replicasWithin)
+	}
+}
+
 // NewSyncer checks the configuration and prepares everything; Run does the work, and
 // Close must follow.
 func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
@@ -190,7 +204,7 @@ func (s *Syncer) arm(l *link) {
 			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.NodeCold},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
-				Stream: l.home.Relay != "",
+				Stream: l.home.Relay != "", Settled: l.settled(l.home.Relay != ""),
 				Dial: func(ctx context.Context) (net.Conn, error) {
 					if l.home.Relay != "" {
 						return s.deps.Dial(ctx, "tcp", l.home.Relay)
@@ -302,7 +316,7 @@ func (s *Syncer) relays(ctx context.Context, l *link) error {
 	if err != nil {
 		return fmt.Errorf("cachesync: relay: %w", err)
 	}
-	r := &changelog.Relay{Username: l.home.Redis.Username, Password: l.home.Redis.Password,
+	r := &changelog.Relay{Username: l.home.Redis.Username, Password: l.home.Redis.Password, Settled: l.settled(false),
 		Dial: func(ctx context.Context, bucket int) (net.Conn, error) { return s.dialBucket(ctx, l, bucket) }}
 	return r.Serve(ctx, ln)
 }

@@ -149,3 +149,28 @@ func TestConfigSaysWhichFieldIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// What no replica has is not shown: a promoted one would not know it.
+func TestAChangeIsShownOnlyWhenAReplicaHasIt(t *testing.T) {
+	primary := servers.Redis(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := servers.Redis(t, "--replicaof", host+" "+port)
+	h := newHome(t, primary.Addr)
+	store := newStore(t, servers.Memcached(t))
+	s := run(t, Config{Region: "a", Homes: []Home{{Name: "a", Redis: Redis{Addrs: []string{primary.Addr}}, Replicas: 1}}}, Deps{Store: store})
+	await(t, "ready", func() bool { return s.Ready() == nil })
+	shown := func(key string) bool {
+		items, err := store.GetMulti([]string{key})
+		return err == nil && len(items) == 1
+	}
+	h.set(t, "u:followed", "x")
+	await(t, "a change that the replica has is shown", func() bool { return shown("u:followed") })
+	replica.Kill()
+	h.set(t, "u:alone", "x")
+	time.Sleep(700 * time.Millisecond)
+	if shown("u:alone") {
+		t.Fatal("shown without a replica")
+	}
+	replica.Start()
+	await(t, "the change is shown when the replica has it", func() bool { return shown("u:alone") })
+}

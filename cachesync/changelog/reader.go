@@ -29,6 +29,9 @@ type ReaderConfig struct {
 	Block time.Duration
 	// Stream says that a Relay is at the other end: it is asked once and goes on sending.
 	Stream bool
+	// Settled is waited for after each reply of the source that holds something, before any of it
+	// is handed over; nil means not to wait. See AwaitReplicas.
+	Settled func(ctx context.Context) error
 	// Timeout is how long beyond Block an answer may take; zero value means 2 s.
 	Timeout time.Duration
 }
@@ -157,7 +160,7 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 		r.told = slices.Clone(pos)
 	}
 	if err == nil {
-		n, full, err = r.reply(sink)
+		n, full, err = r.reply(ctx, sink)
 		r.bytes.Store(r.w.read)
 	}
 	if err != nil {
@@ -194,8 +197,13 @@ func (r *Reader) request(pos []ID) []byte {
 	return cmd
 }
 
-func (r *Reader) reply(sink Sink) (n int, full bool, err error) {
+func (r *Reader) reply(ctx context.Context, sink Sink) (n int, full bool, err error) {
 	streams, err := r.w.header('*')
+	if streams > 0 && err == nil && r.cfg.Settled != nil {
+		if err := r.cfg.Settled(ctx); err != nil {
+			return 0, false, err
+		}
+	}
 	for range max(streams, 0) {
 		if _, err = r.w.header('*'); err != nil {
 			break

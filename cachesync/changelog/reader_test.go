@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -131,6 +132,37 @@ func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
 		b := make([]byte, 100)
 		if n, _ := c.Read(b); !strings.HasPrefix(string(b[:n]), "-ERR") {
 			t.Errorf("%q", b[:n])
+		}
+	})
+}
+
+// What replicas do not have is shown to nobody: a win could be told that a promoted replica
+// never heard of.
+func TestReaderKeepsBackWhatIsNotSettled(t *testing.T) {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		ctx := context.Background()
+		Raise(ctx, rdb, 3, 1, 0, "")
+		script := redis.NewScript(Prelude(1) + `return commit({ARGV[1], '3', '0', ARGV[2]})`)
+		if err := script.Run(ctx, rdb, keys(3), "u:a", "x").Err(); err != nil {
+			t.Fatal(err)
+		}
+		behind := true
+		r := NewReader(ReaderConfig{Buckets: []int{3}, Block: 20 * time.Millisecond,
+			Dial: func(ctx context.Context) (net.Conn, error) { return net.Dial("tcp", rdb.Options().Addr) },
+			Settled: func(context.Context) error {
+				if behind {
+					return ErrReplicas
+				}
+				return nil
+			}})
+		defer r.Close()
+		var s seen
+		if _, _, err := r.Read(ctx, []ID{{}}, &s); !errors.Is(err, ErrReplicas) || len(s.entries) != 0 {
+			t.Fatalf("%v, %v", err, s.entries)
+		}
+		behind = false
+		if n, _, err := r.Read(ctx, []ID{{}}, &s); err != nil || n != 1 {
+			t.Fatal(n, err)
 		}
 	})
 }

@@ -23,6 +23,8 @@ type Relay struct {
 	Dial func(ctx context.Context, bucket int) (net.Conn, error)
 	// Username and Password of the Redis; readers must know the password too.
 	Username, Password string
+	// Settled is waited for before a reply is sent on; nil means not to wait.
+	Settled func(ctx context.Context) error
 }
 
 // Serve answers readers until the context ends.
@@ -136,7 +138,7 @@ func parseRead(args []string) (buckets []int, pos []ID, count int, err error) {
 func (r *Relay) stream(ctx context.Context, conn net.Conn, buckets []int, pos []ID, count int) error {
 	var t *tap
 	up := NewReader(ReaderConfig{
-		Buckets: buckets, Count: count, Username: r.Username, Password: r.Password,
+		Buckets: buckets, Count: count, Username: r.Username, Password: r.Password, Settled: r.Settled,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			c, err := r.Dial(ctx, buckets[0])
 			t = &tap{Conn: c}

@@ -65,7 +65,7 @@ func (c Config) Syncing() cachesync.Config {
 		s.Memcached = c.Memcached.Servers
 	}
 	if len(s.Homes) == 0 {
-		s.Homes = []cachesync.Home{{Name: s.Region, Redis: cachesync.Redis{
+		s.Homes = []cachesync.Home{{Name: s.Region, Replicas: c.Redis.Replicas, Redis: cachesync.Redis{
 			Addrs: c.Redis.Addrs, Username: c.Redis.Username, Password: c.Redis.Password, Cluster: c.Redis.Cluster,
 		}}}
 	}

@@ -3,10 +3,13 @@ package redpacket
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
 )
 
 // Replicated is a Backend whose answers go out only when replicas have what the script wrote.
@@ -14,7 +17,8 @@ import (
 // WAIT speaks of the writes of its own connection and would hold up everybody behind it in a
 // pipeline. So calls that have their reply gather, and one of them writes a byte on another
 // connection and WAITs for that: replication keeps the order, so whoever has this byte has
-// everything before it. A group costs one round trip, however many calls are in it.
+// everything before it. A group costs one round trip, however many calls are in it. The scripts
+// must be known there: a Redis that was promoted between reply and WAIT is another one.
 type Replicated struct {
 	next    Backend
 	client  *redis.Client
@@ -22,8 +26,14 @@ type Replicated struct {
 	timeout time.Duration
 
 	mu      sync.Mutex
-	waiting []chan error // for the group that comes next
+	waiting []waiting // the group that comes next
 	running bool
+}
+
+// waiting is a call that has its reply.
+type waiting struct {
+	sha  string
+	done chan error
 }
 
 // NewReplicated waits for n replicas, at most timeout. It is for a home on one Redis with
@@ -44,7 +54,7 @@ func (r *Replicated) EvalSHA(ctx context.Context, sha string, keys, args []strin
 	}
 	done := make(chan error, 1)
 	r.mu.Lock()
-	r.waiting = append(r.waiting, done)
+	r.waiting = append(r.waiting, waiting{sha, done})
 	lead := !r.running
 	r.running = true
 	r.mu.Unlock()
@@ -73,24 +83,15 @@ func (r *Replicated) run() {
 		if len(group) == 0 {
 			return
 		}
-		err := r.wait()
-		for _, done := range group {
-			done <- err
+		var shas []string
+		for _, w := range group {
+			if !slices.Contains(shas, w.sha) {
+				shas = append(shas, w.sha)
+			}
+		}
+		err := changelog.AwaitReplicas(context.Background(), r.client, r.n, r.timeout, shas...)
+		for _, w := range group {
+			w.done <- err
 		}
 	}
-}
-
-func (r *Replicated) wait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), r.timeout+time.Second)
-	defer cancel()
-	pipe := r.client.Pipeline() // one connection, in this order
-	pipe.Set(ctx, "sluice:wait", "1", 0)
-	reached := pipe.Do(ctx, "WAIT", r.n, r.timeout.Milliseconds())
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("redpacket: waiting for replicas: %w", err)
-	}
-	if n, err := reached.Int(); err != nil || n < r.n {
-		return fmt.Errorf("redpacket: %d of %d replicas have the write after %v", n, r.n, r.timeout)
-	}
-	return nil
 }

@@ -68,3 +68,25 @@ func TestAnswersGoOutOnlyWhenAReplicaHasThem(t *testing.T) {
 	w.settle()
 	w.clean(id)
 }
+
+// Between the reply of a draw and the WAIT another Redis may have been promoted. Its replicas
+// prove nothing.
+func TestAnotherRedisWithReplicasProvesNothing(t *testing.T) {
+	primary, other := servers.Redis(t), servers.Redis(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := strings.Cut(other.Addr, ":")
+	servers.Redis(t, "--replicaof", host+" "+port)
+	promoted := newWorld(t, other.Addr, false)
+	promoted.followed()
+	w := newWorld(t, primary.Addr, false)
+	ctx := context.Background()
+	w.must(w.certifier.Step(ctx))
+	id := w.fund(twenty)
+	node, _ := promoted.rdb.(*redis.Client)
+	back, err := NewReplicated(w.house.backend, node, 1, time.Second)
+	w.must(err)
+	w.house.backend = back
+	var later *LaterError
+	if out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: "a"}); !errors.As(err, &later) {
+		t.Fatalf("told %+v, %v", out, err)
+	}
+}

@@ -46,13 +46,17 @@ func StartRedisCluster(tb TB, n int, args ...string) *RedisCluster {
 // on runs a command on node i.
 func (c *RedisCluster) on(i int, args ...any) any {
 	c.tb.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: c.Addrs[i], MaxRetries: -1})
-	defer rdb.Close()
-	v, err := rdb.Do(context.Background(), args...).Result()
+	v, err := c.try(i, args...)
 	if err != nil {
 		c.tb.Fatalf("servers: %v on cluster node %s: %v", args, c.Addrs[i], err)
 	}
 	return v
+}
+
+func (c *RedisCluster) try(i int, args ...any) (any, error) {
+	rdb := redis.NewClient(&redis.Options{Addr: c.Addrs[i], MaxRetries: -1})
+	defer rdb.Close()
+	return rdb.Do(context.Background(), args...).Result()
 }
 
 // Await waits until every node says that all slots are served: after the start, and after a
@@ -63,7 +67,10 @@ func (c *RedisCluster) Await() {
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		whole := 0
 		for i := range c.Nodes {
-			info, _ = c.on(i, "CLUSTER", "INFO").(string)
+			answer, err := c.try(i, "CLUSTER", "INFO")
+			if info, _ = answer.(string); err != nil { // one that was started again is loading
+				info = err.Error()
+			}
 			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") &&
 				strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(len(c.Nodes))+"\r") {
 				whole++
