@@ -2,6 +2,8 @@ package lua
 
 import (
 	"errors"
+	"io"
+	"net"
 	"path"
 	"regexp"
 	"strings"
@@ -156,4 +158,8 @@ func (s sockHost) AtEnd(t *vm.Thread, f func()) (cancel func()) {
 	return ngx.RequestOf(t).AtEnd(f)
 }
 
-var _ socket.Host = sockHost{}
+func (s sockHost) RequestBody(t *vm.Thread) (io.Reader, net.Conn, error) {
+	return ngx.RequestOf(t).TakeBody(t)
+}
+
+var _ socket.BodyHost = sockHost{}

@@ -1,7 +1,10 @@
 package ngx
 
 import (
+	"bytes"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -106,6 +109,30 @@ func (r *Request) Body() string {
 		return string(b)
 	}
 	return r.body.data
+}
+
+// TakeBody hands the unread body over to a script that reads it piece by piece
+// (ngx.req.socket), with the connection on which the rest of it comes.
+func (r *Request) TakeBody(t *vm.Thread) (io.Reader, net.Conn, error) {
+	if r.isSub() {
+		t.Errorf("attempt to read the request body in a subrequest")
+	}
+	need(t, PhaseServerRewrite|PhaseRewrite|PhaseAccess|PhaseContent)
+	switch {
+	case r.ctx.Request.Header.ContentLength() == -1:
+		return nil, nil, errors.New("chunked request bodies not supported yet")
+	case r.body.read || r.body.set:
+		return nil, nil, errors.New("request body already exists")
+	case r.body.discarded:
+		return nil, nil, errors.New("request body discarded")
+	case r.ctx.Request.Header.ContentLength() <= 0:
+		return nil, nil, errors.New("no body")
+	}
+	r.body.read = true
+	if r.ctx.Request.IsBodyStream() {
+		return r.ctx.Request.BodyStream(), r.ctx.Conn(), nil
+	}
+	return bytes.NewReader(r.ctx.Request.Body()), nil, nil
 }
 
 func noArgs(t *vm.Thread) {

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -12,7 +14,9 @@ type bodyHost struct {
 	body string
 }
 
-func (h *bodyHost) RequestBody(*vm.Thread) ([]byte, error) { return []byte(h.body), nil }
+func (h *bodyHost) RequestBody(*vm.Thread) (io.Reader, net.Conn, error) {
+	return strings.NewReader(h.body), nil, nil
+}
 
 func TestTheRequestBodyAsASocket(t *testing.T) {
 	h := &bodyHost{host: host{request: 1}, body: "hello\r\nworld--x"}
@@ -51,7 +55,7 @@ func FuzzBindings(f *testing.F) {
 		Install(ngx, h, NewPools(Config{Resolver: nowhere{}}))
 		lib := ngx.GetStr("socket").AsTable()
 		names := []string{"send", "receive", "receiveany", "receiveuntil", "settimeout", "settimeouts", "setkeepalive",
-			"getreusedtimes", "close", "shutdown", "bind", "setoption", "getoption", "setpeername"}
+			"getreusedtimes", "close", "sslhandshake", "shutdown", "bind", "setoption", "getoption", "setpeername"}
 		made, err := s.Call([]vm.Value{lib.GetStr("tcp"), lib.GetStr("udp"), ngx.GetStr("req").AsTable().GetStr("socket")}[order%3])
 		if err != nil {
 			t.Fatal(err)

@@ -122,6 +122,7 @@ func (s *sock) connect(t *vm.Thread, a connectArgs) error {
 		}
 		if c != nil {
 			s.pool = pl
+			s.session = c.session
 			s.attach(t, c.conn, c.reused+1)
 			return nil
 		}

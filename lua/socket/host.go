@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"crypto/x509"
 	"time"
 
 	"sluice/lua/vm"
@@ -35,14 +36,15 @@ type Host interface {
 
 // Config of the cosockets of one process.
 type Config struct {
-	ConnectTimeout   time.Duration // lua_socket_connect_timeout; zero value means 60 s
-	SendTimeout      time.Duration // lua_socket_send_timeout; zero value means 60 s
-	ReadTimeout      time.Duration // lua_socket_read_timeout; zero value means 60 s
-	KeepaliveTimeout time.Duration // lua_socket_keepalive_timeout; zero value means 60 s
-	PoolSize         int           // lua_socket_pool_size; zero value means 30
-	BufferSize       int           // lua_socket_buffer_size; zero value means 4096
-	Quiet            bool          // lua_socket_log_errors off
-	Resolver         Resolver      // zero value means net.DefaultResolver
+	ConnectTimeout   time.Duration  // lua_socket_connect_timeout; zero value means 60 s
+	SendTimeout      time.Duration  // lua_socket_send_timeout; zero value means 60 s
+	ReadTimeout      time.Duration  // lua_socket_read_timeout; zero value means 60 s
+	KeepaliveTimeout time.Duration  // lua_socket_keepalive_timeout; zero value means 60 s
+	PoolSize         int            // lua_socket_pool_size; zero value means 30
+	BufferSize       int            // lua_socket_buffer_size; zero value means 4096
+	Quiet            bool           // lua_socket_log_errors off
+	Resolver         Resolver       // zero value means net.DefaultResolver
+	TrustedCAs       *x509.CertPool // lua_ssl_trusted_certificate; zero value means the system's
 }
 
 func (c Config) withDefaults() Config {

@@ -32,9 +32,10 @@ type pool struct {
 
 // idle is a connection that waits for its next use.
 type idle struct {
-	conn   net.Conn
-	reused int
-	timer  *time.Timer
+	conn    net.Conn
+	reused  int
+	session *session // of a TLS connection
+	timer   *time.Timer
 }
 
 // NewPools makes an empty set of pools.
@@ -216,7 +217,7 @@ func (p *Pools) exists(key string) bool {
 // alive tells whether an idle connection is fit for use: errClosed when the
 // peer has closed it, errDubious when it sent something unasked.
 func alive(c net.Conn) error {
-	sc, ok := c.(syscall.Conn)
+	sc, ok := transport(c).(syscall.Conn)
 	if !ok {
 		return nil
 	}
@@ -238,6 +239,9 @@ func alive(c net.Conn) error {
 		return nil
 	case got != nil || n == 0:
 		return errClosed
+	}
+	if quietTLS(c) {
+		return nil
 	}
 	return errDubious
 }

@@ -29,7 +29,8 @@ type sock struct {
 	readClosed  bool
 	writeClosed bool
 	eof         bool
-	ft          int // why it failed last, nginx's number
+	session     *session // of a TLS connection
+	ft          int      // why it failed last, nginx's number
 
 	connecting, reading, writing bool
 

@@ -13,7 +13,7 @@ import (
 func Install(ngx *vm.Table, host Host, pools *Pools) {
 	l := &library{host: host, pools: pools}
 	l.meta = methods(map[string]vm.GoFunc{
-		"connect": l.connect, "send": send, "receive": receive, "receiveany": receiveAny, "receiveuntil": receiveUntil,
+		"connect": l.connect, "sslhandshake": sslHandshake, "send": send, "receive": receive, "receiveany": receiveAny, "receiveuntil": receiveUntil,
 		"settimeout": setTimeout, "settimeouts": setTimeouts, "setkeepalive": setKeepalive, "getreusedtimes": getReused,
 		"close": closeSock, "shutdown": shutdown, "bind": bind, "setoption": setOption, "getoption": getOption,
 	})
@@ -178,7 +178,7 @@ func setKeepalive(t *vm.Thread) int {
 	default:
 		return no(t, err)
 	}
-	c := &idle{conn: s.conn, reused: s.reused}
+	c := &idle{conn: s.conn, reused: s.reused, session: s.session}
 	s.conn.SetDeadline(time.Time{})
 	counted := s.pool
 	s.conn, s.pool = nil, nil
@@ -251,7 +251,7 @@ func (s *sock) control(t *vm.Thread, f func(fd int, opt [2]int) error) (problem 
 	if !ok {
 		return "unsupported option " + name
 	}
-	c, ok := s.conn.(syscall.Conn)
+	c, ok := transport(s.conn).(syscall.Conn)
 	if !ok {
 		return "closed"
 	}
