@@ -138,7 +138,8 @@ type Config struct {
 	// as nginx does; zero value means their length is told.
 	Chunked bool
 
-	// DateHeader true writes a Date header; zero value leaves it to fasthttp.
+	// DateHeader true writes a Date header that a script can take out, on a
+	// server with NoDefaultDate; zero value leaves it to fasthttp.
 	DateHeader bool
 
 	// StreamHTTP10 is lua_http10_buffering off.

@@ -34,6 +34,9 @@ func (r *Request) commitAll() {
 	}
 	resp := &ctx.Response
 	h := &resp.Header
+	if r.vm.host.DateHeader && !r.noDate {
+		h.Reset() // the server told it to leave Date out; Date cannot be set by name
+	}
 	h.DisableNormalizing()
 	h.SetNoDefaultContentType(true)
 	if r.reason != "" {
@@ -45,9 +48,6 @@ func (r *Request) commitAll() {
 	}
 	if r.ctype != "" && r.status != 204 && r.status != 304 {
 		h.SetContentType(r.ctype)
-	}
-	if r.vm.host.DateHeader && !r.noDate {
-		h.Set("Date", httpTime(r.vm.host.Now().Unix()))
 	}
 	if r.vm.host.DateHeader && !r.connClose && ctx.Request.Header.IsHTTP11() && !ctx.Request.Header.ConnectionClose() {
 		h.Set("Connection", "keep-alive")

@@ -29,6 +29,7 @@ func (v *VM) ServeStream(s *Start, done func()) {
 	own := new(fasthttp.RequestCtx)
 	own.Init2(s.Ctx.Conn(), nil, false)
 	s.Ctx.Request.CopyTo(&own.Request)
+	s.Ctx.Response.Header.CopyTo(&own.Response.Header)
 	ps := make(Params, len(s.Params))
 	for i, p := range s.Params {
 		ps[i] = Param{string([]byte(p.Name)), string([]byte(p.Value))}

@@ -10,7 +10,7 @@ import (
 // Install sets ngx.shared in ngx, with one table for each dictionary. As in
 // OpenResty such a table is {userdata} with the methods in its metatable.
 func Install(ngx *vm.Table, zones *Zones) {
-	methods := vm.NewTable(0, 20)
+	methods := vm.NewTable(0, 22)
 	for name, f := range map[string]vm.GoFunc{
 		"get": get, "get_stale": getStale, "set": store(0), "safe_set": store(Safe), "add": store(Add),
 		"safe_add": store(Add | Safe), "replace": store(Replace), "delete": remove, "incr": incr,
@@ -20,8 +20,7 @@ func Install(ngx *vm.Table, zones *Zones) {
 	} {
 		methods.SetStr(name, vm.NewFunc(name, f))
 	}
-	meta := vm.NewTable(0, 1)
-	meta.SetStr("__index", methods.Value())
+	methods.SetStr("__index", methods.Value()) // one table is both, as in OpenResty
 
 	shared := vm.NewTable(0, len(zones.dicts))
 	names := make([]string, 0, len(zones.dicts))
@@ -32,7 +31,7 @@ func Install(ngx *vm.Table, zones *Zones) {
 	for _, name := range names {
 		t := vm.NewTable(1, 0)
 		t.SetInt(1, vm.NewUserdata(zones.dicts[name], nil).Value())
-		t.SetMetatable(meta)
+		t.SetMetatable(methods)
 		shared.SetStr(name, t.Value())
 	}
 	ngx.SetStr("shared", shared.Value())
