@@ -166,6 +166,9 @@ func newID() string {
 // timers it has no fasthttp context.
 func RequestOf(t *vm.Thread) *ngx.Request { return ngx.RequestOf(t) }
 
+// Null is ngx.null.
+var Null = ngx.Null
+
 // Block runs f, which may wait for something outside (a backend, a clock),
 // while other light threads of the VM go on. f must not touch Lua values.
 func Block(t *vm.Thread, f func()) { ngx.Block(t, f) }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/cachesync"
+	"sluice/cachesync/memcache"
 	"sluice/gateway"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
@@ -51,7 +52,7 @@ func Gateway() *cobra.Command {
 			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
 			server.Ready("memcached", memcachedReady(client))
 			cache := p.openCache(client)
-			front, err := p.newFront(frontParts{cache: cache, wins: wins, admin: server})
+			front, err := p.newFront(frontParts{cache: cache, store: client, wins: wins, admin: server})
 			if err != nil {
 				return err
 			}
@@ -118,6 +119,7 @@ func tuneGC() {
 // frontParts are what a gateway has besides the shared parts.
 type frontParts struct {
 	cache *cachesync.Cache
+	store *memcache.Client // under cache
 	wins  modules.Wins
 	admin *admin.Server
 	// Of the embedded house: an answer waits until the ledger has it.
@@ -146,6 +148,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 		Registry: p.registry, Logger: p.log,
 		Modules: modules.All(modules.Deps{
 			Tokens: p.ring, Desk: desk, Fans: fans, IDs: p.ids, Home: uint8(p.cfg.Region.ID), Wins: f.wins,
+			Cache: f.store, Redis: p.hot,
 			Door: room.NewDoor(f.cache, p.rooms, p.ring, push, p.cfg.Rooms.TokenLife),
 			Now:  time.Now, Logger: p.log,
 		}),

@@ -39,6 +39,7 @@ type parts struct {
 	ring     *token.Ring
 	control  redis.UniversalClient // go-redis: scripts' loading, streams, admin work
 	house    *redpacket.House
+	hot      *resp.Client // the pipelined client of draws and scripts; nil where nothing draws
 	rooms    *room.Store
 	users    *cachesync.Users
 	closers  []func() error
@@ -98,6 +99,7 @@ func (p *parts) openHouse(hot bool) error {
 		if err != nil {
 			return fmt.Errorf("redis: %w", err)
 		}
+		p.hot = client
 		p.onClose(client.Close)
 		p.registry.MustRegister(backendCollector{"redis", client.Stats})
 		cfg.Backend = redpacket.NewPipelined(client)

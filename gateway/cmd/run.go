@@ -143,7 +143,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 		return err
 	}
 	front, err := p.newFront(frontParts{
-		cache: cache, wins: store, admin: server,
+		cache: cache, store: client, wins: store, admin: server,
 		confirm: keeper.settler.WaitSettled, confirmFund: keeper.splitter.WaitStored,
 	})
 	if err != nil {

@@ -160,7 +160,7 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 		return err
 	}
 	defer p.close()
-	if err := p.openHouse(false); err != nil {
+	if err := p.openHouse(true); err != nil {
 		return err
 	}
 	client, err := memcache.New(memcache.Config{Servers: cfg.Memcached.Servers})
@@ -177,6 +177,7 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 		Logger: log, PackagePath: []string{"/usr/share/lua/5.1"}, Prefix: dir,
 		Modules: modules.All(modules.Deps{
 			Tokens: p.ring, Desk: desk, IDs: p.ids, Home: uint8(cfg.Region.ID), Now: time.Now, Logger: log,
+			Cache: client, Redis: p.hot,
 			Door: room.NewDoor(cache, p.rooms, p.ring, nil, cfg.Rooms.TokenLife),
 		}),
 	}, files, dir)

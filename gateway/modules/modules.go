@@ -20,7 +20,9 @@ type Deps struct {
 	Fans   relations.Relations // nil: nobody is a fan of anybody
 	Home   uint8               // of red packets funded here
 	Door   *room.Door
-	Wins   Wins // nil: this gateway has no ledger, my wins answers "later"
+	Cache  Memcached // of sluice.cache
+	Redis  Redis     // of sluice.redis
+	Wins   Wins      // nil: this gateway has no ledger, my wins answers "later"
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -32,6 +34,8 @@ func All(d Deps) []lua.Module {
 		{Name: "sluice.answer", Open: answerModule{p}.open},
 		{Name: "sluice.token", Open: tokenModule{d.Tokens}.open},
 		{Name: "sluice.redpacket", Open: (&redpacketModule{desk: d.Desk, ids: d.IDs, fans: d.Fans, home: d.Home, problems: p}).open},
+		{Name: "sluice.cache", Open: cacheModule{d.Cache}.open},
+		{Name: "sluice.redis", Open: redisModule{d.Redis}.open},
 		{Name: "sluice.wins", Open: winsModule{d.Wins, p}.open},
 		{Name: "sluice.room", Open: (&roomModule{d.Door, p}).open},
 	}
