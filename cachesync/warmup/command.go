@@ -2,7 +2,6 @@ package warmup
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +12,7 @@ import (
 	"slices"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql" // database/sql drivers of --sql
-	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
-	_ "modernc.org/sqlite"
 
 	"sluice/cachesync/warmup/plan"
 	"sluice/cachesync/warmup/source"
@@ -350,7 +346,6 @@ func (f *flags) sqlTable(d Deps, cfg *Config, now time.Time) (source.Source, fun
 	if err := t.Check(); err != nil {
 		return nil, nil, err
 	}
-	driver := map[source.Dialect]string{source.Postgres: "pgx", source.MySQL: "mysql", source.SQLite: "sqlite"}[t.Dialect]
 	dsn := f.dsn
 	if dsn == "" {
 		dsn = d.Getenv("SLUICE_WARM_DSN")
@@ -358,7 +353,7 @@ func (f *flags) sqlTable(d Deps, cfg *Config, now time.Time) (source.Source, fun
 	if dsn == "" {
 		return nil, nil, errors.New("--sql needs --dsn or SLUICE_WARM_DSN")
 	}
-	if t.DB, err = sql.Open(driver, dsn); err != nil {
+	if t.DB, err = source.OpenDB(t.Dialect, dsn); err != nil {
 		return nil, nil, &source.Error{File: t.Name(), Err: err}
 	}
 	t.DB.SetMaxOpenConns(1) // it must not storm its source

@@ -21,9 +21,6 @@ type TB interface {
 	TempDir() string
 }
 
-// Install is the line that brings everything the tests start.
-const Install = "apt-get install -y --no-install-recommends memcached redis-server postgresql libmemcached-tools luajit2"
-
 // FreePort returns a loopback port that was free a moment ago.
 func FreePort(tb TB) int {
 	tb.Helper()
@@ -48,7 +45,7 @@ func find(tb TB, name string, dirs ...string) string {
 			return matches[len(matches)-1]
 		}
 	}
-	tb.Fatalf("servers: %s is not installed; run: %s", name, Install)
+	tb.Fatalf("servers: %s is not installed; `bash .ci/need` prints the line that installs it", name)
 	return ""
 }
 

@@ -92,6 +92,30 @@ func StartPostgres(tb TB, options ...string) (*Process, string) {
 	return p, dsn
 }
 
+// MariaDB starts a private MariaDB, which speaks MySQL's protocol, and returns
+// the DSN of its database "test".
+func MariaDB(tb TB) (dsn string) {
+	tb.Helper()
+	dir, port := tb.TempDir(), FreePort(tb)
+	data := filepath.Join(dir, "data")
+	install := exec.Command(find(tb, "mariadb-install-db"), "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal",
+		"--skip-test-db", "--skip-name-resolve", "--force")
+	if out, err := install.CombinedOutput(); err != nil {
+		tb.Fatalf("servers: mariadb-install-db: %v\n%s", err, out)
+	}
+	init := filepath.Join(dir, "init.sql")
+	if err := os.WriteFile(init, []byte("CREATE DATABASE test CHARACTER SET utf8mb4;\n"), 0o644); err != nil {
+		tb.Fatalf("servers: %v", err)
+	}
+	args := []string{"--no-defaults", "--datadir=" + data, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--socket=" + filepath.Join(dir, "sock"),
+		"--pid-file=" + filepath.Join(dir, "pid"), "--init-file=" + init, "--skip-name-resolve", "--innodb-buffer-pool-size=32M"}
+	if os.Getuid() == 0 {
+		args = append(args, "--user=root")
+	}
+	start(tb, "mariadbd", port, dir, args)
+	return fmt.Sprintf("root@tcp(127.0.0.1:%d)/test", port)
+}
+
 func awaitPostgres(tb TB, ready string, port int) {
 	tb.Helper()
 	var out []byte
@@ -112,7 +136,7 @@ func credentials(tb TB, dir string) *syscall.Credential {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		tb.Fatalf("servers: no user postgres: %v; run: %s", err, Install)
+		tb.Fatalf("servers: no user postgres: %v; `bash .ci/need` prints what to install", err)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
