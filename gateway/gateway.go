@@ -87,7 +87,7 @@ func luaConfig(cfg config.Config, parts Parts) lua.Config {
 		Name: "sluice_script_errors_total", Help: "Handler runs ended by an error."}, []string{"route", "phase"})
 	parts.Registry.MustRegister(breaches, failures)
 	return lua.Config{
-		Logger: parts.Logger, Modules: parts.Modules, MinVMs: cfg.Lua.VMs, MaxVMs: cfg.Lua.MaxVMs,
+		Logger: parts.Logger, Modules: parts.Modules, MinVMs: cfg.Lua.VMs, MaxRequests: cfg.Lua.MaxVMs,
 		Budget: lua.Budget{
 			Instructions: cfg.Lua.Instructions, Wall: cfg.Lua.WallTime,
 			Memory: cfg.Lua.MemoryBytes, Output: cfg.Lua.OutputBytes,

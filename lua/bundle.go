@@ -130,11 +130,10 @@ func (b *Bundle) start(entry []Script) error {
 		}
 	}
 	c := &b.rt.cfg
-	b.pool = &pool{make: b.newVM, min: c.MinVMs, max: c.MaxVMs, wait: c.VMWait, idle: c.VMIdle, now: c.Clock, count: &b.rt.counters}
+	b.pool = &pool{make: b.newVM, min: c.MinVMs, max: c.MaxVMs, requests: c.MaxRequests, wait: c.VMWait, idle: c.VMIdle, now: c.Clock, count: &b.rt.counters}
 	if len(b.workers) == 0 || c.SharedGlobals {
-		b.pool.all = 1
 		b.rt.created.Add(1)
-		b.pool.put(v, c.Clock())
+		b.pool.vms = []pooledVM{{v, c.Clock()}}
 	}
 	return b.pool.warm()
 }

@@ -11,8 +11,8 @@ import (
 	"sluice/lua/vm"
 )
 
-// VM is one Lua universe of the pool: a state with the ngx API in it. It
-// serves one request at a time.
+// VM is one Lua universe of the pool: a state with the ngx API in it. Many
+// requests share it; one of them runs at a time.
 type VM = ngx.VM
 
 // Params are the path parameters of a route; scripts see them as ngx.var.NAME.
@@ -36,16 +36,21 @@ type Config struct {
 	// Clock is the time that scripts see; zero value means time.Now.
 	Clock func() time.Time
 
-	// MinVMs are kept ready in each bundle; zero value means 2 * GOMAXPROCS.
+	// MinVMs are kept ready in each bundle; zero value means 4 * GOMAXPROCS:
+	// so many that a request seldom meets another one running in its VM.
 	MinVMs int
 
-	// MaxVMs bounds the requests that run scripts at the same moment (each
-	// needs a VM for as long as it runs, waiting for backends included); zero
-	// value means 1024. A VM takes about 50 KB.
+	// MaxVMs bounds the VMs that are made when scripts hog the ones there are;
+	// zero value means MinVMs + 64. A VM takes about 50 KB.
 	MaxVMs int
 
-	// VMWait is how long a request waits for a VM before it gets a 503 with
-	// Retry-After; zero value means 100 ms.
+	// MaxRequests bounds the requests that run scripts at the same moment,
+	// waiting for backends included; zero value means 1024. Each takes about
+	// 4 KB.
+	MaxRequests int
+
+	// VMWait is how long a request beyond MaxRequests waits before it gets a
+	// 503 with Retry-After; zero value means 100 ms.
 	VMWait time.Duration
 
 	// VMIdle is the time after which a VM above MinVMs that nobody used is

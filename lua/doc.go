@@ -7,23 +7,33 @@
 //
 // # Parts
 //
-//	request -> Bound.Serve -> a VM of the bundle's pool -> phases (package ngx)
-//	             |                  |
-//	             | budget           | init scripts, modules, ngx.*, cjson, resty.*
+//	request -> Bound.Serve -> a seat in a VM of the bundle's pool -> phases (package ngx)
+//	             |              |         |
+//	             | budget       | stack,  | init scripts, modules, ngx.*, cjson, resty.*
+//	                            | globals
 //
-// A Bundle is compiled once; its VMs share the compiled code. A VM serves one
-// request at a time, from the first phase to the last, waits for backends
-// included. So the number of VMs bounds the scripts that run at once: MaxVMs,
-// and beyond it a request waits VMWait at most and then gets a 503.
+// A Bundle is compiled once; its VMs share the compiled code. A few VMs, some
+// for each processor, are shared by all requests: one request at a time runs in
+// a VM, and while it waits for a backend the others of its VM run. So 512
+// requests in flight touch the memory of eight VMs, not of 512. At most
+// MaxRequests have a seat; the next one waits VMWait and then gets a 503.
+//
+// A script that runs for more than some 100 us at a stretch is interrupted,
+// between two of its instructions, for the others of its VM, and no new
+// requests are sent there: others are made instead, up to MaxVMs. So a script
+// may rely on nobody changing a module's tables between two calls that wait, as
+// in OpenResty, unless it calculates for long in between.
 //
 // # Isolation
 //
-// A handler's globals live in a table that is emptied when the request ends;
-// reading falls through to the VM's own globals. The first write at a place
-// is logged with file and line. Modules (require) are loaded once per VM and
-// keep their state there: a module's counter counts what its VM served, not
-// what the process served. What all VMs must share belongs in ngx.shared.
-// A VM in which a budget ended a run, or a Go panic happened, is thrown away.
+// A handler's globals live in a table of its request's own; reading falls
+// through to the VM's globals. The first write at a place is logged with file
+// and line. Modules (require) are loaded once per VM and keep their state
+// there: a module's counter counts what its VM served, not what the process
+// served, and its tables are seen by all requests of the VM, as in a worker of
+// OpenResty. What all VMs must share belongs in ngx.shared. A VM in which a
+// budget ended a run, or a Go panic happened, takes no new requests and is
+// thrown away when those in it have ended.
 //
 // require looks for NAME (dots as slashes) in the bundle as lib/NAME.lua,
 // NAME.lua, NAME/init.lua, then in the directories of Config.PackagePath.

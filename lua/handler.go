@@ -117,27 +117,25 @@ func (bd *Bound) serve(ctx *fasthttp.RequestCtx, params Params, srv ngx.Server, 
 	b := bd.b
 	rt := b.rt
 	rt.requests.Add(1)
-	v, err := b.pool.get()
-	if v == nil {
+	now := rt.cfg.Clock()
+	s, err := b.pool.get(now)
+	if s == nil {
 		bd.busy(ctx, err)
 		return
 	}
-	s := &v.Begin
-	now := rt.cfg.Clock()
-	*s = ngx.Start{Ctx: ctx, Server: srv, Loc: loc, Params: params, Route: bd.route, Budget: bd.budget, Now: now}
+	s.Start = ngx.Start{Ctx: ctx, Server: srv, Loc: loc, Params: params, Route: bd.route, Budget: bd.budget, Now: now}
 	if bd.streams {
-		v.ServeStream(s, func() { b.pool.put(v, rt.cfg.Clock()) })
+		s.ServeStream(func() { b.pool.put(s) })
 		return
 	}
-	v.Serve(s)
+	s.Serve()
 	if bd.onUsed != nil {
-		bd.onUsed(v.LastUsed())
+		bd.onUsed(s.Used())
 	}
-	s.Ctx, s.Params = nil, nil
-	b.pool.put(v, now)
+	b.pool.put(s)
 }
 
-// busy answers when no VM became free in time.
+// busy answers when too many requests were there for too long.
 func (bd *Bound) busy(ctx *fasthttp.RequestCtx, err error) {
 	code := fasthttp.StatusServiceUnavailable
 	if err != nil {

@@ -189,7 +189,7 @@ func TestABudgetEndsItsRequestOnly(t *testing.T) {
 
 func TestGlobalsAreGoneWithTheirRequest(t *testing.T) {
 	var buf bytes.Buffer
-	_, b := load(t, Config{MaxVMs: 1, Logger: slog.New(slog.NewTextHandler(&buf, nil))}, map[string]string{
+	_, b := load(t, Config{MaxRequests: 1, Logger: slog.New(slog.NewTextHandler(&buf, nil))}, map[string]string{
 		"w.lua": "leak = 1\nngx.print(leak)", "r.lua": `ngx.print(tostring(leak))`})
 	for range 3 {
 		do(t, b, Handler{Content: "w.lua"}, "GET", "/", "")
@@ -203,7 +203,7 @@ func TestGlobalsAreGoneWithTheirRequest(t *testing.T) {
 }
 
 func TestARequestWaitsForAVMAndThenGetsA503(t *testing.T) {
-	rt, b := load(t, Config{MaxVMs: 1, VMWait: 5 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(0.3)`, "t.lua": `ngx.print("x")`})
+	rt, b := load(t, Config{MaxRequests: 1, VMWait: 5 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(0.3)`, "t.lua": `ngx.print("x")`})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

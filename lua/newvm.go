@@ -23,7 +23,7 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 	r := b.rt
 	s := vm.NewState(vm.Options{
 		Stdout: r.cfg.Stdout, Now: r.cfg.Clock, Getenv: r.cfg.Getenv, Unsafe: r.cfg.Unsafe,
-		PackagePath: b.packagePath(), ReadFile: b.readFile,
+		PackagePath: b.packagePath(), ReadFile: b.readFile, OnLook: ngx.OnLook,
 	})
 	v, n := ngx.Open(s, b.host, r.api)
 	if p := s.Globals().GetStr("package").AsTable(); p != nil && r.cfg.LuaCPath != "" {
@@ -64,7 +64,7 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 			return nil, loadError(c.Name, err)
 		}
 	}
-	v.Env() // guards the globals from now on
+	v.Guard()
 	return v, nil
 }
 

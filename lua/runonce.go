@@ -33,7 +33,7 @@ func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (
 		defer mu.Unlock()
 		res.Log = append(res.Log, fmt.Sprintf("[%s] %s", levels[level], msg))
 	}
-	cfg.MinVMs, cfg.MaxVMs = 1, 4
+	cfg.MinVMs, cfg.MaxRequests = 1, 4
 	rt := NewRuntime(cfg)
 	defer func() { _ = rt.Close() }()
 	b, err := rt.Load(files, []Script{{Path: script, Phase: "content"}})

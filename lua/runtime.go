@@ -47,10 +47,13 @@ func NewRuntime(cfg Config) *Runtime {
 		cfg.Clock = time.Now
 	}
 	if cfg.MinVMs <= 0 {
-		cfg.MinVMs = 2 * runtime.GOMAXPROCS(0)
+		cfg.MinVMs = 4 * runtime.GOMAXPROCS(0)
 	}
 	if cfg.MaxVMs <= 0 {
-		cfg.MaxVMs = 1024
+		cfg.MaxVMs = 64 + cfg.MinVMs
+	}
+	if cfg.MaxRequests <= 0 {
+		cfg.MaxRequests = 1024
 	}
 	cfg.MinVMs = min(cfg.MinVMs, cfg.MaxVMs)
 	if cfg.VMWait <= 0 {
@@ -175,7 +178,8 @@ func Block(t *vm.Thread, f func()) { ngx.Block(t, f) }
 
 // Stats is a snapshot of the counters.
 type Stats struct {
-	VMs, InUse, Idle   int   // of the bundles that are not closed
+	VMs, InUse, Idle   int   // of the bundles that are not closed; in use: some request sits in it
+	InFlight           int   // requests that run scripts
 	Created, Discarded int64 // VMs ever made; thrown away after a breach or a panic
 	Waits, WaitFailed  int64 // requests that had to wait for a VM; that got none
 	Waited             time.Duration
@@ -198,7 +202,8 @@ func (r *Runtime) Stats() Stats {
 		s.Breaches[k] = n
 	}
 	for b := range r.bundles {
-		all, idle := b.pool.size()
+		all, idle, requests := b.pool.size()
+		s.InFlight += requests
 		s.VMs += all
 		s.Idle += idle
 		s.InUse += all - idle

@@ -85,7 +85,7 @@ func TestAPanicInAGoModuleIsA500AndTheVMIsThrownAway(t *testing.T) {
 }
 
 func TestManyRequestsWithLightThreadsAtOnce(t *testing.T) {
-	_, b := load(t, Config{Logger: quiet(), MaxVMs: 8, VMWait: 10 * time.Second}, map[string]string{"t.lua": `
+	_, b := load(t, Config{Logger: quiet(), MaxRequests: 8, VMWait: 10 * time.Second}, map[string]string{"t.lua": `
 local n = tonumber(ngx.var.arg_n)
 local cos = {}
 for i = 1, 3 do cos[i] = ngx.thread.spawn(function() ngx.sleep(0.001 * (i % 2)) return n + i end) end

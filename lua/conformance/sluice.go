@@ -35,7 +35,7 @@ func (t *sluiceTarget) start(s *site) error {
 	}
 	t.conf = c
 	t.rt = lua.NewRuntime(lua.Config{
-		MinVMs: 1, MaxVMs: 64, VMWait: 2 * time.Second, SharedGlobals: true, Unsafe: true, Debug: true,
+		MinVMs: 1, MaxRequests: 64, VMWait: 2 * time.Second, SharedGlobals: true, Unsafe: true, Debug: true,
 		LogFunc: t.write, Shared: c.dicts, ErrorPage: errorPage, DefaultType: "text/plain",
 		ServerName: "localhost", Root: s.dir + "/html", Prefix: s.dir + "/", LuaPath: c.luaPath, LuaCPath: c.luaCPath,
 		MaxPendingTimers: c.maxPending, MaxRunningTimers: c.maxRunning, Sockets: c.sockets(),

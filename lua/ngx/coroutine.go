@@ -21,6 +21,15 @@ end, function(f)
   return function(...) return check(resume(co, ...)) end
 end`
 
+// isEntry reports whether t is where scripts begin, not a coroutine.
+func isEntry(t *vm.Thread) bool {
+	if t == t.State().Main() {
+		return true
+	}
+	tk, _ := t.Data().(*task)
+	return tk != nil && tk.seat != nil
+}
+
 func (v *VM) openCoroutines() {
 	co := v.State.Globals().GetStr("coroutine").AsTable()
 	if co == nil {
@@ -31,7 +40,7 @@ func (v *VM) openCoroutines() {
 		panic(err)
 	}
 	entry := vm.NewFunc("entry", func(t *vm.Thread) int {
-		t.PushBool(t == t.State().Main())
+		t.PushBool(isEntry(t))
 		return 1
 	})
 	relax := vm.NewFunc("relax", func(t *vm.Thread) int {
@@ -78,8 +87,12 @@ func (v *VM) openCoroutines() {
 	}))
 	running := co.GetStr("running")
 	co.SetStr("running", vm.NewFunc("running", func(t *vm.Thread) int {
-		if t == t.State().Main() && RequestOf(t).phase&phasesWait != 0 {
-			t.Push(t.Value())
+		if isEntry(t) {
+			if RequestOf(t).phase&phasesWait != 0 {
+				t.Push(t.Value())
+			} else {
+				t.PushNil()
+			}
 			return 1
 		}
 		for _, x := range t.MustCall(running) {

@@ -7,9 +7,10 @@
 //	waiting    light threads, sleep, semaphores, timers                               sched.go, thread.go, wait.go, timer.go
 //	the rest   escaping, digests, time, log, constants                                escape.go, digest.go, timefn.go, log.go, api.go
 //
-// A VM runs one request at a time (Serve). The request is an object of the VM,
-// used again and again; sub-requests and timers have one of their own. Error
-// texts are lua-nginx-module's, where its tests show them.
+// A VM is shared by many requests; each has a Seat in it: stack, globals,
+// budget and the Request, used again and again. Sub-requests and timers have a
+// Request of their own. Error texts are lua-nginx-module's, where its tests
+// show them.
 //
 // # Light threads
 //
@@ -19,8 +20,10 @@
 // the one in which nginx would have run them. Whatever waits gives the lock
 // up: Block for calls of Go code, park and post for waits inside.
 //
+//	request    waits for its backend without the lock, and takes it when it is free
 //	spawn      parent joins the queue, child takes the lock over
 //	sleep      park; a Go timer posts the task
+//	hog        who has had the lock for two looks goes to the end of the queue
 //	exit       ends the phase: the other threads are killed where they wait
 //
 // A thread that is killed while Go code waits for it is left behind: it ends

@@ -3,9 +3,6 @@ package ngx
 import (
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"sluice/lua/vm"
 )
@@ -38,46 +35,6 @@ var errSignal = errors.New("ngx: the script ended its phase")
 // errDone unwinds a light thread whose request has ended.
 var errDone = errors.New("ngx: the request has ended")
 
-// Start is what a request from outside begins with.
-type Start struct {
-	Ctx    *fasthttp.RequestCtx
-	Server Server
-	Loc    *Location // nil means Server finds it
-	Params Params
-	Route  string
-	Budget Budget
-	Now    time.Time
-}
-
-// Serve runs one request from outside through all its phases and leaves the
-// answer in s.Ctx. The VM must be free; it is free again afterwards, but light
-// threads that were killed while they waited may still pass through it.
-func (v *VM) Serve(s *Start) {
-	tk := &v.mainTask
-	tk.vm, tk.req = v, nil
-	if tk.wake == nil {
-		tk.wake = make(chan struct{}, 1)
-	}
-	v.acquire(tk) // a timer may be running here: nothing is touched before
-	r := &v.main
-	v.mainRun = run{route: s.Route, budget: s.Budget}
-	if s.Budget.Wall > 0 {
-		v.mainRun.deadline = s.Now.Add(s.Budget.Wall)
-	}
-	r.begin(v, &v.mainRun, s)
-	tk.req, tk.killed = r, nil
-	v.run = nil
-	v.enter(tk)
-	r.handle()
-	r.commit()
-	v.lastUsed = r.Used()
-	v.endMain(r)
-	v.Spent = v.Dirty || v.State.Dirty()
-	v.cur = &v.initTask
-	v.run = nil
-	v.release()
-}
-
 func (r *Request) begin(v *VM, rn *run, s *Start) {
 	r.reset()
 	r.vm, r.run, r.main = v, rn, r
@@ -99,21 +56,6 @@ func (r *Request) reset() {
 		buf = nil
 	}
 	*r = Request{in: in[:0], out: out[:0], buf: buf[:0], lights: lights[:0], endFuncs: ef[:0], stream: next}
-}
-
-// LastUsed is what the last request from outside used.
-func (v *VM) LastUsed() Used { return v.lastUsed }
-
-// endMain gives up what the request held.
-func (v *VM) endMain(r *Request) {
-	r.killLights()
-	r.runEndFuncs()
-	if v.dirtyEnv {
-		v.cleanEnv()
-	}
-	if t := r.ctxTable; t != nil {
-		r.ctxTable = nil
-	}
 }
 
 // handle runs the phases until the answer is complete.
@@ -254,7 +196,7 @@ func (r *Request) step(s *Step, p Phase) int {
 func (r *Request) script(c *Chunk, p Phase) int {
 	v := r.vm
 	r.entry = v.cur
-	err := r.call(v.fn(c))
+	err := r.call(r.fn(c))
 	if err == nil && len(r.lights) > 0 {
 		r.drain()
 	}
@@ -271,12 +213,12 @@ func (r *Request) script(c *Chunk, p Phase) int {
 	return rc
 }
 
-// call runs fn on the main thread, or, when that is busy with the parent of a
-// sub-request, on a thread of its own.
+// call runs fn on the seat's thread, or, when that is busy with the parent of
+// a sub-request, on a thread of its own.
 func (r *Request) call(fn vm.Value) error {
 	v := r.vm
-	if v.cur == &v.mainTask {
-		_, err := v.State.Call(fn)
+	if s := v.cur.seat; s != nil {
+		_, err := s.thread.CallRaw(fn)
 		return err
 	}
 	th := v.State.NewThread(fn)

@@ -4,54 +4,56 @@ import (
 	"sluice/lua/vm"
 )
 
-// fn is the closure of a chunk in this VM.
-func (v *VM) fn(c *Chunk) vm.Value {
-	if c.ID < len(v.funcs) {
-		if f := v.funcs[c.ID]; !f.IsNil() {
-			return f
-		}
+// fn is the closure of a chunk with the request's globals.
+func (r *Request) fn(c *Chunk) vm.Value {
+	s := r.main.seat
+	for c.ID >= len(s.funcs) {
+		s.funcs = append(s.funcs, vm.Nil)
 	}
-	for c.ID >= len(v.funcs) {
-		v.funcs = append(v.funcs, vm.Nil)
+	if f := s.funcs[c.ID].AsFunction(); f != nil && f.Env() == s.env { // setfenv may have changed it
+		return s.funcs[c.ID]
 	}
-	f := v.State.Load(c.Proto, v.Env())
-	v.funcs[c.ID] = f
+	f := s.vm.State.Load(c.Proto, s.env)
+	s.funcs[c.ID] = f
 	return f
 }
 
-// Env is the table that handler code sees as its globals: what a request
-// writes there is gone with it, unless the host shares globals as OpenResty
-// does.
-func (v *VM) Env() *vm.Table {
-	if v.env != nil {
-		return v.env
-	}
+// Guard ends the making of a VM: from now on, names are not added to its
+// globals, but to those of the request that writes them, and are gone with it,
+// unless the host shares globals as OpenResty does.
+func (v *VM) Guard() {
 	g := v.State.Globals()
-	meta := vm.NewTable(0, 2)
-	meta.SetStr("__newindex", vm.NewFunc("__newindex", globalWrite))
+	v.envMeta = vm.NewTable(0, 2)
+	v.envMeta.SetStr("__newindex", vm.NewFunc("__newindex", globalWrite))
 	if v.host.SharedGlobals {
-		g.SetMetatable(meta)
-		v.env = g
-		return g
+		g.SetMetatable(v.envMeta)
+		v.shared = g
+		return
 	}
-	env := vm.NewTable(0, 4)
-	meta.SetStr("__index", g.Value())
-	env.SetMetatable(meta)
+	v.envMeta.SetStr("__index", g.Value())
+}
+
+// newEnv makes the globals of a seat.
+func (v *VM) newEnv() *vm.Table {
+	if v.shared != nil {
+		return v.shared
+	}
+	env := vm.NewTable(0, 1)
+	env.SetMetatable(v.envMeta)
 	env.SetStr("_G", env.Value())
-	v.env = env
 	return env
 }
 
-// cleanEnv takes out what a request wrote.
-func (v *VM) cleanEnv() {
-	v.dirtyEnv = false
-	if v.host.SharedGlobals {
+// cleanEnv gives the seat new globals when the request wrote some, or left
+// behind code that may yet write some.
+func (s *Seat) cleanEnv() {
+	v, e := s.vm, s.env
+	if v.shared != nil || s.run.timers == 0 && e.Size() == 1 && e.Metatable() == v.envMeta && e.GetStr("_G").AsTable() == e {
 		return
 	}
-	mt := v.env.Metatable()
-	v.env.Clear()
-	v.env.SetMetatable(mt)
-	v.env.SetStr("_G", v.env.Value())
+	s.env = v.newEnv()
+	clear(s.funcs)
+	s.thread = s.newThread()
 }
 
 // globalWrite is the assignment of a global that did not exist.
@@ -63,7 +65,6 @@ func globalWrite(t *vm.Thread) int {
 		if name, ok := t.Arg(2).AsString(); ok {
 			v.warnGlobal(t, r, name)
 		}
-		v.dirtyEnv = true
 	}
 	if err := tb.Set(t.Arg(2), t.Arg(3)); err != nil {
 		t.Errorf("%s", err.Error())

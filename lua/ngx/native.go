@@ -53,7 +53,7 @@ func (r *Request) Script(c *Chunk, p Phase) int {
 func (r *Request) EvalSet(c *Chunk, args []string) (string, int) {
 	phase := r.phase
 	r.phase, r.setArgs = PhaseSet, args
-	vals, err := r.vm.State.Call(r.vm.fn(c))
+	vals, err := r.main.seat.thread.CallRaw(r.fn(c))
 	r.setArgs = nil
 	if err != nil {
 		r.filterError(err, "failed to run set_by_lua*: ")
@@ -125,7 +125,7 @@ func (r *Request) callChunk(t *vm.Thread, s *Step) error {
 	if c == nil {
 		return nil
 	}
-	return r.callIn(t, r.vm.fn(c))
+	return r.callIn(t, r.fn(c))
 }
 
 // SetContentStep says that what follows is the content, made by Go code in an

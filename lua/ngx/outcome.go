@@ -53,10 +53,7 @@ func (r *Request) failed() int {
 func (r *Request) breached(be *vm.BudgetError) {
 	v := r.vm
 	v.Dirty = true
-	if v.run == r.run {
-		v.switchRun(nil) // whatever still has to run for this request runs free: filters and log
-		v.run = r.run
-	}
+	v.grace(r.run)
 	v.host.log(r, LevelErr, "budget of "+be.Kind+" used up: "+be.Where+be.Traceback)
 	v.host.Breach(r, be.Kind, be.Where)
 }

@@ -33,6 +33,7 @@ type header struct{ name, value string }
 type Request struct {
 	vm     *VM
 	run    *run
+	seat   *Seat // of a request from outside
 	ctx    *fasthttp.RequestCtx
 	main   *Request // itself for a request from outside; nil in init code and timers
 	parent *Request // for sub-requests

@@ -11,34 +11,59 @@ type run struct {
 	route    string
 	budget   Budget
 	deadline time.Time
-	instr    int64 // used before the state last switched to this run
-	mem      int64
+	meter    vm.Meter
+	before   Used // what a breach has taken off the meter
+	hog      bool // it has been interrupted for others
 	output   int64
 	calls    int
 	subs     int
 	timers   int
 }
 
+// start begins to count.
+func (rn *run) start(now time.Time) {
+	if rn.budget.Wall > 0 {
+		rn.deadline = now.Add(rn.budget.Wall)
+	}
+	rn.rewind()
+}
+
+func (rn *run) rewind() {
+	rn.meter = vm.NewMeter(vm.Budget{Instructions: max(rn.budget.Instructions, 0), MemoryBytes: max(rn.budget.Memory, 0), Deadline: rn.deadline})
+}
+
 // switchRun makes the state count for another run.
 func (v *VM) switchRun(to *run) {
 	if v.run != nil {
-		v.run.instr += v.State.InstructionsUsed()
-		v.run.mem += v.State.MemoryUsed()
+		v.State.SaveMeter(&v.run.meter)
 	}
 	v.run = to
 	if to == nil {
 		v.State.SetBudget(vm.Budget{})
 		return
 	}
-	var b vm.Budget
-	if to.budget.Instructions > 0 {
-		b.Instructions = max(to.budget.Instructions-to.instr, 1)
+	v.State.LoadMeter(&to.meter)
+}
+
+// lastWords is the time for what still has to run after a breach.
+const lastWords = time.Second
+
+// grace gives a run that went over its budget a new one, for the filters and
+// the log phase of its answer.
+func (v *VM) grace(rn *run) {
+	counting := v.run == rn
+	if counting {
+		v.switchRun(nil)
 	}
-	if to.budget.Memory > 0 {
-		b.MemoryBytes = max(to.budget.Memory-to.mem, 1)
+	rn.before.Instructions += rn.meter.Instructions()
+	rn.before.Memory += rn.meter.Memory()
+	if rn.budget.Wall > 0 {
+		rn.deadline = v.host.Now().Add(min(rn.budget.Wall, lastWords))
 	}
-	b.Deadline = to.deadline
-	v.State.SetBudget(b)
+	rn.rewind()
+	if counting {
+		v.switchRun(rn)
+	}
 }
 
 // Used tells what a request has used so far.
@@ -54,12 +79,15 @@ func (r *Request) Used() Used {
 	if r.run == nil {
 		return Used{}
 	}
-	u := Used{Instructions: r.run.instr, Memory: r.run.mem, Calls: r.run.calls, Subrequests: r.run.subs}
 	if r.vm.run == r.run {
-		u.Instructions += r.vm.State.InstructionsUsed()
-		u.Memory += r.vm.State.MemoryUsed()
+		r.vm.State.SaveMeter(&r.run.meter)
 	}
-	return u
+	return r.used()
+}
+
+func (r *Request) used() Used {
+	m, b := &r.run.meter, &r.run.before
+	return Used{Instructions: b.Instructions + m.Instructions(), Memory: b.Memory + m.Memory(), Calls: r.run.calls, Subrequests: r.run.subs}
 }
 
 // Deadline is when the run must be done; zero means never.

@@ -7,38 +7,33 @@ import (
 	"sluice/lua/vm"
 )
 
-// VM is one Lua universe. One goroutine at a time runs in it: whoever holds
-// its lock. Light threads and timers are goroutines that hand the lock to each
-// other in the order in which they became ready, as nginx posts its threads.
+// VM is one Lua universe, shared by many requests. One goroutine at a time
+// runs in it: whoever holds its lock. Light threads and timers are goroutines
+// that hand the lock to each other in the order in which they became ready, as
+// nginx posts its threads.
 //
 // Lock order: VM.mu is a leaf; nothing is called while it is held.
 type VM struct {
 	State *vm.State
 	host  *Host
 
-	// Begin is room for what Serve is given, so that it costs no allocation.
-	Begin Start
-
-	// Spent says, when Serve has returned, that the VM must not serve again.
-	Spent bool
-
-	mu    sync.Mutex
-	busy  bool
-	ready []*task
+	mu     sync.Mutex
+	busy   bool
+	ready  []*task // not empty while nobody is busy: the first that was woken takes the lock
+	free   []*Seat // the last one used on top: its memory is warm
+	seated int     // requests that have a seat
+	hogs   int     // runs among them that took more than a turn
+	spent  bool    // no new requests: a breach or a panic ended something here
 
 	// What follows belongs to the holder of the VM lock.
 	cur      *task
-	run      *run // whose budget the state is counting
-	main     Request
-	mainTask task
-	mainRun  run
-	lastUsed Used
+	run      *run    // whose budget the state is counting
+	looks    int     // of the run that has the lock, since it took it
 	idle     Request // what init code and nobody sees
 	initTask task
-	funcs    []vm.Value // closures by Chunk.id
-	env      *vm.Table  // of the handlers' code
-	Dirty    bool       // a breach ended something here
-	dirtyEnv bool
+	shared   *vm.Table // globals of all handlers, when the host shares them
+	envMeta  *vm.Table // of the globals of each request
+	Dirty    bool      // a breach ended something here
 	hdrMeta  *vm.Table
 	subMeta  *vm.Table
 	scratch  []byte
@@ -50,8 +45,10 @@ type task struct {
 	vm     *VM
 	req    *Request
 	wake   chan struct{}
-	thread *vm.Thread // nil for entries on the main thread
+	seat   *Seat      // of the entry of a request from outside
+	thread *vm.Thread // nil for entries on the seat's own
 
+	soft    bool   // woken to take the lock, not with it in hand. Guarded by vm.mu
 	waiting bool   // parked; whoever posts it clears this. Guarded by vm.mu
 	park    uint64 // counts the parks. Guarded by vm.mu
 	killed  error  // set by the lock's holder
@@ -64,22 +61,31 @@ type task struct {
 
 var errKilled = errors.New("light thread killed")
 
+// acquire takes the lock. Whoever runs may take it before a task that was woken
+// for it: handing it over would leave it idle until the Go scheduler gets
+// there. Who lost it three times has it handed over.
 func (v *VM) acquire(tk *task) {
 	v.mu.Lock()
-	if !v.busy {
-		v.busy = true
-		v.mu.Unlock()
-	} else {
+	for lost := 0; v.busy; lost++ {
+		tk.soft = lost < 3
 		v.ready = append(v.ready, tk)
 		v.mu.Unlock()
 		<-tk.wake
+		if lost == 3 {
+			v.enter(tk)
+			return
+		}
+		v.mu.Lock()
 	}
+	v.busy = true
+	v.mu.Unlock()
 	v.enter(tk)
 }
 
 // enter makes tk the current task of the lock that its goroutine has got.
 func (v *VM) enter(tk *task) {
 	v.cur = tk
+	v.looks = 0
 	if tk.req != nil && tk.killed == nil && v.run != tk.req.run {
 		v.switchRun(tk.req.run)
 	}
@@ -92,6 +98,9 @@ func (v *VM) release() {
 		n := copy(v.ready, v.ready[1:])
 		v.ready[n] = nil
 		v.ready = v.ready[:n]
+		if next.soft {
+			next.soft, v.busy = false, false
+		}
 		v.mu.Unlock()
 		next.wake <- struct{}{}
 		return
@@ -126,7 +135,7 @@ func (v *VM) postLocked(tk *task) {
 		return
 	}
 	tk.waiting = false
-	if v.busy {
+	if v.busy || len(v.ready) > 0 { // who was woken for the lock comes first
 		v.ready = append(v.ready, tk)
 		v.mu.Unlock()
 		return
@@ -164,6 +173,27 @@ func (v *VM) relax(tk *task) {
 	v.ready = append(v.ready, tk)
 	v.mu.Unlock()
 	v.park(tk)
+}
+
+// patience is how many looks (vm.Options.OnLook) a run may have the lock while
+// others wait for it: some hundred microseconds.
+const patience = 2
+
+// look gives the others a turn when one run takes long.
+func (v *VM) look(t *vm.Thread) {
+	tk := v.cur
+	if v.looks++; v.looks < patience || tk == &v.initTask {
+		return
+	}
+	if rn := tk.req.run; rn != nil && !rn.hog {
+		rn.hog = true
+		v.mu.Lock()
+		v.hogs++
+		v.mu.Unlock()
+	}
+	v.looks = 0
+	v.relax(tk)
+	tk.check(t)
 }
 
 // kill ends a task at the next moment it would go on.

@@ -24,8 +24,9 @@ type stream struct {
 }
 
 // ServeStream is Serve for handlers that flush. done is called, perhaps after
-// ServeStream has returned, when the VM is free again.
-func (v *VM) ServeStream(s *Start, done func()) {
+// ServeStream has returned, when the request has ended.
+func (seat *Seat) ServeStream(done func()) {
+	s := &seat.Start
 	own := new(fasthttp.RequestCtx)
 	own.Init2(s.Ctx.Conn(), nil, false)
 	s.Ctx.Request.CopyTo(&own.Request)
@@ -38,10 +39,9 @@ func (v *VM) ServeStream(s *Start, done func()) {
 	st := &stream{ready: make(chan struct{})}
 	real := s.Ctx
 	go func() {
-		own2 := *s
-		own2.Ctx, own2.Params = own, ps
-		v.main.next = st
-		v.Serve(&own2)
+		s.Ctx, s.Params = own, ps
+		seat.req.next = st
+		seat.Serve()
 		switch {
 		case st.started:
 			_ = st.pw.Close()

@@ -95,6 +95,7 @@ func (tm *timer) fire(tk *task) {
 	r.runEndFuncs()
 	v.host.debug(r, "http lua close fake http connection")
 	v.host.timers.running.Add(-1)
+	v.forgive(r.run)
 	tm.leave()
 }
 

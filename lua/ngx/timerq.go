@@ -127,18 +127,17 @@ func (q *timers) start(h *Host, tm *timer) {
 	}
 	q.running.Add(1)
 	rn := tm.run
-	if rn.budget.Wall > 0 {
-		rn.deadline = h.Now().Add(rn.budget.Wall)
-	}
+	rn.start(h.Now())
 	r := &Request{vm: v, run: &rn, phase: PhaseTimer, loc: tm.loc, fromClient: tm.from, start: h.Now(), clen: -1}
 	tk := newTask(v, r)
 	// Taking the place in the queue here, not in the goroutine, keeps the order.
 	v.mu.Lock()
-	wait := v.busy
+	wait := v.busy || len(v.ready) > 0
 	if wait {
 		v.ready = append(v.ready, tk)
+	} else {
+		v.busy = true
 	}
-	v.busy = true
 	v.mu.Unlock()
 	one := *tm
 	go func() {

@@ -27,31 +27,66 @@ const (
 	unlimited = math.MaxInt64 / 4
 	// clockEvery is how many instructions pass between two looks at the clock.
 	clockEvery = 10000
+	// atOnce as a limit has execute look at the next occasion.
+	atOnce = math.MinInt64
 )
+
+// Meter is a budget and what has been used of it. A state counts on one meter
+// at a time; where several flows of control share a state, each has its own.
+type Meter struct{ meter }
+
+type meter struct {
+	exec     int64 // instructions so far
+	mem      int64 // bytes charged, less what a recount found dead
+	maxExec  int64
+	memLimit int64
+	deadline time.Time
+}
+
+// NewMeter counts from zero.
+func NewMeter(b Budget) Meter {
+	m := Meter{meter{maxExec: unlimited, memLimit: unlimited, deadline: b.Deadline}}
+	if b.Instructions > 0 {
+		m.maxExec = b.Instructions
+	}
+	if b.MemoryBytes > 0 {
+		m.memLimit = b.MemoryBytes
+	}
+	return m
+}
+
+// Instructions used so far.
+func (m *Meter) Instructions() int64 { return m.exec }
+
+// Memory is the estimate the memory budget is held against.
+func (m *Meter) Memory() int64 { return m.mem }
 
 // SetBudget starts counting from zero.
 func (s *State) SetBudget(b Budget) {
-	s.exec, s.mem = 0, 0
-	s.maxExec, s.memLimit, s.deadline = unlimited, unlimited, b.Deadline
-	if b.Instructions > 0 {
-		s.maxExec = b.Instructions
-	}
-	if b.MemoryBytes > 0 {
-		s.memLimit = b.MemoryBytes
-	}
+	s.meter = NewMeter(b).meter
 	s.intErr.Store(nil)
 	s.armLimit()
 }
 
+// LoadMeter makes the state count on from where m stands.
+func (s *State) LoadMeter(m *Meter) {
+	s.meter = m.meter
+	s.armLimit()
+}
+
+// SaveMeter writes down where the state stands.
+func (s *State) SaveMeter(m *Meter) { m.meter = s.meter }
+
 // armLimit sets the count at which execute looks up.
 func (s *State) armLimit() {
 	l := s.maxExec
-	if !s.deadline.IsZero() {
+	if !s.deadline.IsZero() || s.opts.OnLook != nil {
 		l = min(l, s.exec+clockEvery)
 	}
+	s.check = l
 	s.limit.Store(l)
 	if s.intErr.Load() != nil { // an interrupt came in between
-		s.limit.Store(math.MinInt64)
+		s.limit.Store(atOnce)
 	}
 }
 
@@ -70,7 +105,7 @@ func (s *State) ChargeInstructions(t *Thread, n int64) { t.work(n) }
 // Interrupt ends what runs in the state with err, from any goroutine; no pcall catches it.
 func (s *State) Interrupt(err error) {
 	s.intErr.Store(&err)
-	s.limit.Store(math.MinInt64)
+	s.limit.Store(atOnce)
 }
 
 func (s *State) charge(bytes int64) { s.mem += bytes }
@@ -88,8 +123,21 @@ func (t *Thread) charge(bytes int64) {
 func (t *Thread) work(n int64) {
 	s := t.state
 	s.exec += n
-	if s.exec >= s.limit.Load() {
+	if l := s.limit.Load(); s.exec >= l && (l != atOnce || s.exec >= s.check || s.intErr.Load() != nil) {
 		t.checkLimit()
+		if s.opts.OnLook != nil { // not in the middle of a builtin: execute does it
+			s.limit.Store(atOnce)
+		}
+	}
+}
+
+// pace is work in the middle of a builtin that another flow of control may
+// interrupt: one that holds nothing but strings and whole tables.
+func (t *Thread) pace(n int64) {
+	s := t.state
+	s.exec += n
+	if s.exec >= s.limit.Load() {
+		t.look()
 	}
 }
 
@@ -107,6 +155,15 @@ func (t *Thread) checkLimit() {
 		t.breach("wall time")
 	}
 	s.armLimit()
+}
+
+// look is checkLimit between two instructions, where another flow of control
+// may have the state for a while.
+func (t *Thread) look() {
+	t.checkLimit()
+	if f := t.state.opts.OnLook; f != nil {
+		f(t)
+	}
 }
 
 func (t *Thread) breach(kind string) {

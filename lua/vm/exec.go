@@ -781,7 +781,7 @@ reload: // after anything that may have changed the thread or its top frame
 					t.opError("call", t.stack[fidx], -1)
 				}
 				if st.exec >= st.limit.Load() {
-					t.checkLimit()
+					t.look()
 				}
 				if o := a.precall(fidx, 2, at, int(i.b()), contIter); o != goOn {
 					return o
@@ -803,7 +803,7 @@ reload: // after anything that may have changed the thread or its top frame
 				if n := acc + int64(pc); n >= st.limit.Load() {
 					fr.pc = int32(pc)
 					st.exec = n
-					t.checkLimit()
+					t.look()
 					acc = st.exec - int64(pc)
 				}
 			}
@@ -894,7 +894,7 @@ reload: // after anything that may have changed the thread or its top frame
 			fr.pc = int32(pc)
 			st.exec = acc + int64(pc)
 			if st.exec >= st.limit.Load() {
-				t.checkLimit()
+				t.look()
 			}
 			fidx := base + fn.proto.frameSize
 			t.ensure(fidx, 4)
@@ -915,7 +915,7 @@ reload: // after anything that may have changed the thread or its top frame
 				callee := f.fn()
 				if p := callee.proto; p != nil {
 					if st.exec >= st.limit.Load() {
-						t.checkLimit()
+						t.look()
 					}
 					nb := fidx + 1
 					if p.vararg || nb+p.frameSize+slack > len(t.stack) || t.nf == len(t.frames) {
@@ -940,7 +940,7 @@ reload: // after anything that may have changed the thread or its top frame
 					continue
 				} else if g := callee.gofn; g.special == spNone || g.special > spStop {
 					if st.exec >= st.limit.Load() {
-						t.checkLimit()
+						t.look()
 					}
 					top := fidx + 1 + nargs
 					t.ensure(top, 0)
@@ -968,7 +968,7 @@ reload: // after anything that may have changed the thread or its top frame
 				}
 			}
 			if st.exec >= st.limit.Load() {
-				t.checkLimit()
+				t.look()
 			}
 			if o := a.precall(fidx, nargs, fidx, int(i.b())-1, contLua); o != goOn {
 				return o
@@ -982,7 +982,7 @@ reload: // after anything that may have changed the thread or its top frame
 			fr.pc = int32(pc)
 			st.exec = acc + int64(pc)
 			if st.exec >= st.limit.Load() {
-				t.checkLimit()
+				t.look()
 			}
 			f := t.stack[fidx]
 			if f.n != tagFunc && t.eventOf(f, evCall).n != tagFunc {

@@ -243,7 +243,7 @@ type sorter struct {
 }
 
 func (s *sorter) lt(a, b Value) bool {
-	s.t.work(4)
+	s.t.pace(4)
 	if s.less.IsNil() {
 		if a.isNum() && b.isNum() {
 			return a.float() < b.float()

@@ -37,7 +37,7 @@ func (m *matcher) at(p int) byte {
 
 func (m *matcher) step(n int) {
 	if m.steps += n; m.steps >= 1024 {
-		m.t.work(int64(m.steps) >> 2)
+		m.t.pace(int64(m.steps) >> 2)
 		m.steps = 0
 	}
 }

@@ -17,6 +17,7 @@ type Options struct {
 	PackagePath   string                                     // package.path; zero value means "./?.lua"
 	Seed          uint64                                     // of math.random; zero value means LuaJIT's own start
 	OnGlobalWrite func(t *Thread, name string, where string) // told of each new global in tables given to WatchGlobals
+	OnLook        func(t *Thread)                            // called between instructions, every 10,000 of them or so; may block while others use the state
 	Unsafe        bool                                       // zero value means os.execute, io.open and the like are refused
 }
 
@@ -38,22 +39,18 @@ type State struct {
 	rngReady bool
 
 	// Accounting, see budget.go.
-	exec     int64        // instructions so far
-	limit    atomic.Int64 // execute stops and looks at exec = limit
-	maxExec  int64
-	mem      int64 // bytes charged, less what a recount found dead
-	memLimit int64
-	deadline time.Time
-	intErr   atomic.Pointer[error]
-	dirty    bool
+	meter
+	check  int64        // builtins look at exec = check
+	limit  atomic.Int64 // execute stops and looks at exec = limit
+	intErr atomic.Pointer[error]
+	dirty  bool
 }
 
 // NewState makes a state with the standard library.
 func NewState(o Options) *State {
 	s := &State{opts: o}
 	s.limit.Store(unlimited)
-	s.maxExec = unlimited
-	s.memLimit = unlimited
+	s.meter = NewMeter(Budget{}).meter
 	s.main = newThread(s, nil)
 	s.main.status = statusRunning
 	s.born = s.now()
@@ -114,6 +111,13 @@ func (s *State) NewThread(fn Value) *Thread {
 	t.stack[0] = fn
 	t.top = 1
 	s.charge(threadBytes)
+	return t
+}
+
+// NewEntry makes a thread that CallRaw may be called on, as on Main; env are its globals.
+func (s *State) NewEntry(env *Table) *Thread {
+	t := newThread(s, env)
+	t.status = statusRunning
 	return t
 }
 

@@ -413,6 +413,9 @@ func (t *Table) place(k Value) int {
 	return len(t.arr) + int(i) + 1
 }
 
+// Size counts the entries, perhaps with some that were set to nil.
+func (t *Table) Size() int { return len(t.arr) + int(t.used) }
+
 // Next is the traversal: Nil starts it, ok is false at its end.
 func (t *Table) Next(k Value) (key, val Value, ok bool, err error) {
 	i := t.place(k)

@@ -160,6 +160,9 @@ func (t *Thread) Data() any { return t.data }
 // SetData keeps d with the thread.
 func (t *Thread) SetData(d any) { t.data = d }
 
+// StackSize counts the values there is room for.
+func (t *Thread) StackSize() int { return len(t.stack) }
+
 // ensure makes room for n values above index top.
 func (t *Thread) ensure(top, n int) {
 	if top+n+slack > len(t.stack) {
