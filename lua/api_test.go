@@ -253,7 +253,7 @@ for i = 0, 14 do
 end
 ngx.status = 200
 ngx.print("alive")`})
-	ctx := do(t, b, Handler{Content: "t.lua", Budget: &ngx.Budget{Instructions: -1, Memory: 1 << 30, Subrequests: 1000, Timers: 1000}}, "GET", "/?a=b", "body")
+	ctx := do(t, b, Handler{Content: "t.lua", Budget: &ngx.Budget{Instructions: -1, Wall: -1, Memory: 1 << 30, Subrequests: 1000, Timers: 1000}}, "GET", "/?a=b", "body")
 	if got := string(ctx.Response.Body()); got != "alive" {
 		t.Errorf("%d %q %s", ctx.Response.StatusCode(), got, buf.String())
 	}
