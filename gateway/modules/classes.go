@@ -3,16 +3,46 @@ package modules
 import (
 	"bytes"
 	"encoding/json"
+	"unsafe"
 
 	"sluice/gateway/redpacket"
 	"sluice/lua/vm"
 )
 
-// sight is what a handler holds between look and draw.
+// sight is what a handler holds between look and draw; like drawn it is one piece of memory
+// with its userdata, since every draw makes them.
 type sight struct {
+	vm.Userdata
+	desk redpacket.Desk
 	id   redpacket.ID
 	uid  string
 	seen redpacket.Seen
+	err  error
+}
+
+// drawn is a draw and its outcome.
+type drawn struct {
+	vm.Userdata
+	desk    redpacket.Desk
+	req     redpacket.DrawRequest
+	outcome redpacket.Outcome
+	err     error
+	space   [96]byte // of text, where it fits
+	text    string
+}
+
+func (d *drawn) value(c *classes) vm.Value {
+	d.Userdata = vm.Userdata{Data: d, Meta: c.outcome}
+	return d.Value()
+}
+
+// json is written once; what was handed out never changes.
+func (d *drawn) json() string {
+	if d.text == "" {
+		b := appendOutcome(d.space[:0], &d.outcome)
+		d.text = unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	return d.text
 }
 
 // shown is a state with the time it was asked at.
@@ -44,7 +74,8 @@ func newRedpacketClasses() *classes {
 		if !ok {
 			return 0
 		}
-		t.Push(vm.NewUserdata(&o, c.outcome).Value())
+		d := &drawn{outcome: o}
+		t.Push(d.value(c))
 		return 1
 	})
 	c.seen = class("seen", func(_ *vm.Thread, data any, key string) vm.Value {
@@ -65,13 +96,12 @@ func newRedpacketClasses() *classes {
 		return stateField(&s.State, key)
 	})
 	outcomeJSON := vm.NewFunc("outcome:json", func(t *vm.Thread) int {
-		o := self[*redpacket.Outcome](t, "outcome")
-		var space [160]byte
-		t.PushString(string(appendOutcome(space[:0], o)))
+		d := self[*drawn](t, "outcome")
+		t.PushString(d.json())
 		return 1
 	})
 	c.outcome = class("outcome", func(_ *vm.Thread, data any, key string) vm.Value {
-		o := data.(*redpacket.Outcome)
+		o := &data.(*drawn).outcome
 		switch key {
 		case "json":
 			return outcomeJSON

@@ -75,15 +75,16 @@ func (m *redpacketModule) look(t *vm.Thread, c *classes) int {
 	if err != nil {
 		return m.push(t, redpacket.ErrNotFound)
 	}
-	s := &sight{id: id, uid: t.CheckString(2)}
-	lua.Block(t, func() { s.seen, err = m.desk.Look(background(), id, s.uid) })
-	if err != nil {
-		return m.push(t, err)
+	s := &sight{desk: m.desk, id: id, uid: t.CheckString(2)}
+	lua.Block(t, func() { s.seen, s.err = s.desk.Look(background(), s.id, s.uid) })
+	if s.err != nil {
+		return m.push(t, s.err)
 	}
 	if s.seen.Gone {
 		return m.push(t, redpacket.ErrNotFound)
 	}
-	t.Push(vm.NewUserdata(s, c.seen).Value())
+	s.Userdata = vm.Userdata{Data: s, Meta: c.seen}
+	t.Push(s.Value())
 	return 1
 }
 
@@ -109,19 +110,17 @@ func (m *redpacketModule) fan(t *vm.Thread) int {
 func (m *redpacketModule) draw(t *vm.Thread, c *classes) int {
 	begin(t)
 	s := self[*sight](t, "seen")
-	req := redpacket.DrawRequest{ID: s.id, UID: s.uid, Seen: &s.seen}
+	d := &drawn{desk: m.desk, req: redpacket.DrawRequest{ID: s.id, UID: s.uid, Seen: &s.seen}}
 	if options := t.Arg(2).AsTable(); options != nil {
-		req.Password, _ = options.GetStr("password").AsString()
-		req.N, _ = options.GetStr("key").AsString()
-		req.Fan = options.GetStr("fan").Truthy()
+		d.req.Password, _ = options.GetStr("password").AsString()
+		d.req.N, _ = options.GetStr("key").AsString()
+		d.req.Fan = options.GetStr("fan").Truthy()
 	}
-	o := new(redpacket.Outcome)
-	var err error
-	lua.Block(t, func() { *o, err = m.desk.Draw(background(), req) })
-	if err != nil {
-		return m.push(t, err)
+	lua.Block(t, func() { d.outcome, d.err = d.desk.Draw(background(), d.req) })
+	if d.err != nil {
+		return m.push(t, d.err)
 	}
-	t.Push(vm.NewUserdata(o, c.outcome).Value())
+	t.Push(d.value(c))
 	return 1
 }
 

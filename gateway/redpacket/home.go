@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"sluice/cachesync"
 	"sluice/gateway/redpacket/script"
@@ -184,7 +185,9 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	defer d.calls.Put(c)
 	b := req.ID.Bucket()
 	k := &d.h.keys[b]
-	text := req.ID.String()
+	var rp, sh, winners string
+	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, st.parts, c.space)
+	text := rp[len(rp)-IDLen:]
 	pass := "0"
 	if st.Lock == LockPassword {
 		if req.Password == "" {
@@ -207,10 +210,8 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 			fan = "1"
 		}
 	}
-	var rp, sh, winners string
-	rp, sh, winners, c.space = k.ofDraw(text, req.UID, st.parts, c.space)
 	keys := append(c.keys[:0], k.meta, k.log, k.win, rp, sh, winners)
-	args := append(c.args[:0], text, req.UID, text64(st.parts), fan, pass, text64(d.Tries))
+	args := append(c.args[:0], text, req.UID, partsText(st.parts), fan, pass, text64(d.Tries))
 	if st.Mode == ModePortal {
 		if !ValidUID(req.N) {
 			return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,
@@ -282,15 +283,16 @@ func (d *Home) chance() (string, error) {
 	return strconv.FormatUint(binary.BigEndian.Uint64(b[:])%1_000_000, 10), nil
 }
 
-// parseDraw reads the reply of draw.lua, portal.lua and try.lua.
+// parseDraw reads the reply of draw.lua, portal.lua and try.lua. Nothing of the outcome stays in reply,
+// which goes back to a pool.
 func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error) {
-	c := cutter{rest: string(reply), sep: '|'}
+	c := cutter{rest: unsafe.String(unsafe.SliceData(reply), len(reply)), sep: '|'}
 	switch c.text() {
 	case "won":
 		o = Outcome{Kind: Won, Share: c.int(), Amount: c.int(), Now: c.int()}
 		o.Pos.Seq = uint64(c.int())
 		if c.rest != "" {
-			o.setPrize(c.text())
+			o.setPrize(strings.Clone(c.text()))
 			o.Left = c.int()
 		}
 	case "already":
@@ -306,7 +308,7 @@ func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error
 	case "notopen":
 		o = Outcome{Kind: NotOpen, OpensAt: c.int(), Now: c.int()}
 	case "denied":
-		o = Outcome{Kind: Denied, Reason: c.text(), Left: c.int(), Now: c.int()}
+		o = Outcome{Kind: Denied, Reason: strings.Clone(c.text()), Left: c.int(), Now: c.int()}
 	case "parts":
 		return o, true, nil
 	case "none":

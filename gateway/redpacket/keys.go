@@ -22,6 +22,16 @@ func partsFor(count int64) int64 {
 	return 1
 }
 
+// partsText is text64 without garbage for the two numbers there are.
+func partsText(parts int64) string {
+	if parts == winnerParts {
+		return winnerPartsText
+	}
+	return text64(parts)
+}
+
+var winnerPartsText = text64(winnerParts)
+
 // keys are the Redis keys of a bucket that do not name a red packet.
 type keys struct{ tag, meta, log, win, fund string }
 
@@ -61,12 +71,13 @@ func (k *keys) winnersPart(id string, h, parts int64) string {
 }
 
 // ofDraw makes the three keys of a draw in one piece of memory, with space to build it in.
-func (k *keys) ofDraw(id, uid string, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
-	b := append(append(append(space[:0], k.tag...), ":rp:"...), id...)
+// id's text is the end of rp.
+func (k *keys) ofDraw(id ID, uid string, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
+	b := id.Append(append(append(space[:0], k.tag...), ":rp:"...))
 	one := len(b)
-	b = append(append(append(b, k.tag...), ":sh:"...), id...)
+	b = id.Append(append(append(b, k.tag...), ":sh:"...))
 	two := len(b)
-	b = append(append(append(b, k.tag...), ":w:"...), id...)
+	b = id.Append(append(append(b, k.tag...), ":w:"...))
 	if parts > 1 {
 		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(parts), 10)
 	}

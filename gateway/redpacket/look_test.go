@@ -122,3 +122,48 @@ func TestEarlyBirdsAreAnsweredFromTheCopyUntilItOpens(t *testing.T) {
 		}
 	})
 }
+
+func TestADrawMakesLittleGarbage(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	addr := servers.Redis(t).Addr
+	w := newWorld(t, addr, false)
+	w.must(w.certifier.Step(context.Background()))
+	w.pipelined(addr)
+	cache, _ := w.copying(t)
+	cache.Source(record.PrefixUser, everyone{}, cachesync.Limits{})
+	id := w.fund(`{"amount":2000000,"count":10000}`)
+	uids := make([]string, 600)
+	for i := range uids {
+		uids[i] = uidOf(i)
+		if _, err := w.desk.Look(context.Background(), id, uids[i]); err != nil { // brings the user into memcached
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // fills are stored behind the answer
+	next := 0
+	n := testing.AllocsPerRun(500, func() {
+		uid := uids[next]
+		next++
+		seen, err := w.desk.Look(context.Background(), id, uid)
+		w.must(err)
+		if out, err := w.desk.Draw(context.Background(), DrawRequest{ID: id, UID: uid, Seen: &seen}); err != nil || out.Kind != Won {
+			t.Fatal(out, err)
+		}
+	})
+	if n > 5 {
+		t.Errorf("look and draw allocate %v times", n)
+	}
+}
+
+// everyone is a user source that knows all.
+type everyone struct{}
+
+func (everyone) Fill(_ context.Context, keys []string) ([]cachesync.Filled, error) {
+	out := make([]cachesync.Filled, len(keys))
+	for i, key := range keys {
+		out[i] = cachesync.Filled{Key: key, Record: cachesync.Record{Type: cachesync.TypeUser, Version: cachesync.MakeVersion(1, 1, 1), CommitMS: time.Now().UnixMilli(), Payload: []byte(`{"level":1}`)}}
+	}
+	return out, nil
+}
