@@ -62,8 +62,8 @@ func declared(b *Block) string {
 	}
 	for _, d := range []struct{ word, why string }{
 		{`require "ffi"`, "ffi"}, {`require("ffi")`, "ffi"}, {"require 'ffi'", "ffi"}, {"string.dump", "string.dump"},
-		{"jit.v\"", "jit"}, {"ngx.req.socket", "ngx.req.socket"}, {"balancer_by_lua", "balancer_by_lua"}, {"ssl_certificate_by_lua", "ssl_*_by_lua"},
-		{"ngx.socket.udp", "ngx.socket.udp"}, {"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"}, {"in pairs(ndk)", "ndk.set_var"}, {"setclientcert", "TLS client certificates"}, {"\x1bLJ", "string.dump"}, {"\x1bLua", "string.dump"}, {" -bg ", "string.dump"},
+		{"jit.v\"", "jit"}, {"ngx.req.socket(true)", "ngx.req.socket(true)"}, {"balancer_by_lua", "balancer_by_lua"}, {"ssl_certificate_by_lua", "ssl_*_by_lua"},
+		{"lua_check_client_abort on", "ngx.on_abort"}, {"ndk.set_var", "ndk.set_var"}, {"in pairs(ndk)", "ndk.set_var"}, {"setclientcert", "TLS client certificates"}, {"\x1bLJ", "string.dump"}, {"\x1bLua", "string.dump"}, {" -bg ", "string.dump"},
 	} {
 		if strings.Contains(c, d.word) {
 			return "needs " + d.why + ", which we declare not to have"

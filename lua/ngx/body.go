@@ -37,7 +37,11 @@ func (r *Request) readBody() {
 		return
 	}
 	if r.ctx != nil {
-		r.body.data = string(r.ctx.Request.Body())
+		b := r.ctx.Request.Body()
+		if r.bodyCut >= 0 && int64(len(b)) > r.bodyCut {
+			b = b[:r.bodyCut]
+		}
+		r.body.data = string(b)
 		if r.loc != nil {
 			r.bodyToFile(r.loc.BodyInFile)
 		}

@@ -22,12 +22,15 @@ func apiCapture(t *vm.Thread) int {
 	r.countSubs(t, 1)
 	r.subsPending++
 	old := r.vm.cur
+	old.subs++
+	r.vm.defers(old)
 	tk := newTask(r.vm, sub)
 	old.child = tk
 	r.vm.cur = tk
 	sub.serveSub(nil)
 	old.child = nil
 	r.vm.cur = old
+	old.subs--
 	r.subsPending--
 	old.check(t)
 	r.vm.enter(old)
@@ -69,6 +72,8 @@ func apiCaptureMulti(t *vm.Thread) int {
 	cur := v.cur
 	left := n
 	r.subsPending += n
+	cur.subs += n
+	v.defers(cur)
 	for _, s := range subs {
 		tk := newTask(v, s)
 		v.mu.Lock()
@@ -90,6 +95,7 @@ func apiCaptureMulti(t *vm.Thread) int {
 		v.park(cur)
 	}
 	r.subsPending -= n
+	cur.subs -= n
 	cur.check(t)
 	for _, s := range subs {
 		t.Push(s.result())
@@ -309,7 +315,7 @@ func (r *Request) result() vm.Value {
 		status = 500
 	}
 	res.SetStr("status", vm.Int(status))
-	res.SetStr("truncated", vm.Bool(r.drop || r.filterDead && r.connClose))
+	res.SetStr("truncated", vm.Bool(r.drop || r.noEOF || r.filterDead && r.connClose))
 	res.SetStr("body", vm.String(string(r.buf)))
 	hs := vm.NewTable(0, len(r.out)+2)
 	for _, h := range r.out {

@@ -1,24 +1,30 @@
 package ngx
 
-import "sluice/lua/vm"
+import (
+	"fmt"
+	"strings"
+
+	"sluice/lua/vm"
+)
 
 // yieldSource makes coroutine.yield work in the entry thread of a handler,
 // where there is nobody to yield to: the other light threads run, then it
 // goes on.
 //
-// wrap hands errors on as they are, where LuaJIT's own puts one more position
-// in front.
-const yieldSource = `local yield, entry, relax, create, resume, error = ...
-local function check(ok, ...)
+// wrap hands errors on as they are, with the coroutine's traceback, where
+// LuaJIT's own puts one more position in front; so does ours in phases that
+// cannot wait, as upstream has its own there.
+const yieldSource = `local yield, entry, relax, create, resume, error, failed = ...
+local function check(co, ok, ...)
   if ok then return ... end
-  return error((...), 0)
+  return error(failed(co, ...))
 end
 return function(...)
   if entry() then return relax() end
   return yield(...)
 end, function(f)
   local co = create(f)
-  return function(...) return check(resume(co, ...)) end
+  return function(...) return check(co, resume(co, ...)) end
 end`
 
 // isEntry reports whether t is where scripts begin, not a coroutine.
@@ -49,8 +55,24 @@ func (v *VM) openCoroutines() {
 		v.cur.check(t)
 		return 0
 	})
+	failed := vm.NewFunc("failed", func(t *vm.Thread) int {
+		v, what := vmOf(t), t.Arg(2)
+		t.Push(what)
+		if RequestOf(t).phase&phasesWait == 0 {
+			t.Push(vm.Int(3))
+			return 2
+		}
+		if co := t.Arg(1).AsThread(); co != nil {
+			if !vm.RawEqual(v.inner.what, what) {
+				v.inner = innerTrace{what: what}
+			}
+			v.inner.bodies = append(v.inner.bodies, traceBody(co.Traceback("")))
+		}
+		t.Push(vm.Int(0))
+		return 2
+	})
 	res, err := v.State.Call(v.State.Load(p, v.State.Globals()), co.GetStr("yield"), entry, relax,
-		co.GetStr("create"), co.GetStr("resume"), v.State.Globals().GetStr("error"))
+		co.GetStr("create"), co.GetStr("resume"), v.State.Globals().GetStr("error"), failed)
 	if err != nil {
 		panic(err)
 	}
@@ -108,4 +130,27 @@ func (v *VM) openCoroutines() {
 		co.SetStr("_"+k, co.GetStr(k))
 		co.SetStr("__"+k, co.GetStr(k))
 	}
+}
+
+// innerTrace is where an error passed through wrapped coroutines, innermost
+// first.
+type innerTrace struct {
+	what   vm.Value
+	bodies []string
+}
+
+// wholeTrace is the traceback of an error that ended a script: the coroutines
+// it came through, then the thread that it ended.
+func (v *VM) wholeTrace(e *vm.Error) string {
+	bodies := []string{traceBody(e.Traceback)}
+	if vm.RawEqual(v.inner.what, e.Value) && len(v.inner.bodies) > 0 {
+		bodies = append(v.inner.bodies, bodies...)
+	}
+	v.inner = innerTrace{}
+	var b strings.Builder
+	b.WriteString("stack traceback:")
+	for i, body := range bodies {
+		fmt.Fprintf(&b, "\ncoroutine %d:%s", i, body)
+	}
+	return b.String()
 }

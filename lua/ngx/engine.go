@@ -40,7 +40,7 @@ func (r *Request) begin(v *VM, rn *run, s *Start) {
 	r.vm, r.run, r.main = v, rn, r
 	r.ctx, r.server, r.loc, r.params = s.Ctx, s.Server, s.Loc, s.Params
 	r.start = s.Now
-	r.clen = -1
+	r.clen, r.bodyCut = -1, -1
 	r.method = methodName(s.Ctx.Method())
 	if r.method == "HEAD" {
 		r.headerOnly = false

@@ -64,7 +64,7 @@ func (r *Request) report(err error, prefix string) {
 	if errors.As(err, &le) {
 		msg := errorText(le)
 		if le.Traceback != "" {
-			r.vm.host.log(r, LevelErr, prefix+msg+"\nstack traceback:\ncoroutine 0:"+traceBody(le.Traceback))
+			r.vm.host.log(r, LevelErr, prefix+msg+"\n"+r.vm.wholeTrace(le))
 		} else {
 			r.vm.host.log(r, LevelErr, prefix+msg)
 		}

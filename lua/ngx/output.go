@@ -140,6 +140,7 @@ func (r *Request) lastBuf(t *vm.Thread) {
 	r.eof = true
 	if r.loc != nil && len(r.loc.BodyFilter) > 0 && !r.filterDead && !r.headerOnly {
 		r.runBodyFilters(t, "", true)
+		r.noEOF = !r.filterDead // a filter took the end back
 	}
 }
 

@@ -198,8 +198,12 @@ func setReqHeader(t *vm.Thread, what string, nameV, v vm.Value, override bool) {
 		}
 	}
 	if strings.EqualFold(key, "content-length") && len(vals) > 0 {
-		if _, err := strconv.ParseInt(vals[0], 10, 64); err != nil && vals[0] != "" {
+		n, err := strconv.ParseInt(vals[0], 10, 64)
+		if err != nil && vals[0] != "" {
 			t.Errorf("failed to set header")
+		}
+		if err == nil && n >= 0 && !r.body.read {
+			r.bodyCut = n
 		}
 	}
 	r.SetHeader(key, vals...)

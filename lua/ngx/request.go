@@ -73,7 +73,8 @@ type Request struct {
 	headerSent  bool
 	headerOnly  bool
 	eof         bool
-	drop        bool // close the connection without an answer
+	bodyCut     int64 // a Content-Length that a script set before the body was read; -1: none
+	drop        bool  // close the connection without an answer
 	buf         []byte
 	sent        int // bytes of body that already left
 	stream      *stream
@@ -82,6 +83,7 @@ type Request struct {
 	lastMod     string
 	inFilter    filterArg
 	filterDead  bool
+	noEOF       bool // the body has no end that anybody was told
 	errPage     bool
 	errPageBody bool
 	held        bool // output waits for the end of the script

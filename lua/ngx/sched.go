@@ -20,6 +20,8 @@ type VM struct {
 	mu     sync.Mutex
 	busy   bool
 	ready  []*task // not empty while nobody is busy: the first that was woken takes the lock
+	later  []*task // those that begin a sub-request: they go on when nobody is ready
+	passed int     // how often they were passed over
 	free   []*Seat // the last one used on top: its memory is warm
 	seated int     // requests that have a seat
 	hogs   int     // runs among them that took more than a turn
@@ -37,6 +39,7 @@ type VM struct {
 	hdrMeta  *vm.Table
 	subMeta  *vm.Table
 	scratch  []byte
+	inner    innerTrace // of the last error that a wrapped coroutine handed on
 }
 
 // task is a flow of control in a VM: the entry of a request, a light thread, a
@@ -55,6 +58,7 @@ type task struct {
 	expired bool   // a pause ran out. Guarded by vm.mu, and by the park
 	granted bool   // a semaphore gave what was waited for
 	child   *task  // the sub-request this task waits in
+	subs    int    // sub-requests this task waits for
 
 	*light // for light threads
 }
@@ -91,13 +95,23 @@ func (v *VM) enter(tk *task) {
 	}
 }
 
+// maxPassed is how many tasks go on before one that begins a sub-request.
+const maxPassed = 64
+
 func (v *VM) release() {
 	v.mu.Lock()
-	if len(v.ready) > 0 {
-		next := v.ready[0]
-		n := copy(v.ready, v.ready[1:])
-		v.ready[n] = nil
-		v.ready = v.ready[:n]
+	queue := &v.ready
+	if len(v.later) > 0 {
+		// Other requests may keep the VM busy for ever.
+		if v.passed++; len(v.ready) == 0 || v.passed > maxPassed {
+			queue, v.passed = &v.later, 0
+		}
+	}
+	if q := *queue; len(q) > 0 {
+		next := q[0]
+		n := copy(q, q[1:])
+		q[n] = nil
+		*queue = q[:n]
 		if next.soft {
 			next.soft, v.busy = false, false
 		}
@@ -166,11 +180,31 @@ func (v *VM) park(tk *task) {
 // relax lets every task that is ready now run before the current one goes on.
 func (v *VM) relax(tk *task) {
 	v.mu.Lock()
-	if len(v.ready) == 0 {
+	switch {
+	case len(v.later) > 0: // or a loop of yields would keep them waiting for ever
+		v.later = append(v.later, tk)
+	case len(v.ready) > 0:
+		v.ready = append(v.ready, tk)
+	default:
 		v.mu.Unlock()
 		return
 	}
-	v.ready = append(v.ready, tk)
+	v.mu.Unlock()
+	v.park(tk)
+}
+
+// defers lets everything that is ready now, or becomes so by it, run before
+// the current task begins a sub-request: nginx only posts those.
+func (v *VM) defers(tk *task) {
+	if tk.req.siblings() == 0 {
+		return
+	}
+	v.mu.Lock()
+	if len(v.ready) == 0 && len(v.later) == 0 {
+		v.mu.Unlock()
+		return
+	}
+	v.later = append(v.later, tk)
 	v.mu.Unlock()
 	v.park(tk)
 }

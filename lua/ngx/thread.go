@@ -9,6 +9,7 @@ import (
 // light is the state of a light thread (ngx.thread.spawn).
 type light struct {
 	parent  *task
+	creator *vm.Thread // the coroutine in which parent spawned it
 	done    bool
 	waited  bool
 	ok      bool
@@ -32,7 +33,7 @@ func threadSpawn(t *vm.Thread) int {
 	th := v.State.NewThread(fn)
 	child := newTask(v, r)
 	child.thread = th
-	child.light = &light{parent: parent}
+	child.light = &light{parent: parent, creator: t}
 	th.SetData(child)
 	r.lights = append(r.lights, child)
 
@@ -169,7 +170,7 @@ func threadWait(t *vm.Thread) int {
 			if l == nil || l.light == nil {
 				t.Errorf("attempt to wait on a coroutine that is not a user thread")
 			}
-			if l.parent != tk {
+			if l.parent != tk || l.creator != t {
 				t.Errorf("only the parent coroutine can wait on the thread")
 			}
 			if l.done {
@@ -226,6 +227,8 @@ func threadKill(t *vm.Thread) int {
 	case l.done:
 		l.waited = true
 		return fail("already terminated")
+	case l.subs > 0:
+		return fail("pending subrequests")
 	}
 	r.dropLight(l)
 	l.waited = true
