@@ -61,6 +61,9 @@ func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (
 		req.Header.Add(h[0], h[1])
 	}
 	req.SetBodyString(q.Body)
+	if q.Body != "" {
+		req.Header.SetContentLength(len(q.Body)) // as a client would have sent it
+	}
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, nil)
 	bd.Serve(ctx, q.Params)

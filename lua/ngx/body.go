@@ -250,7 +250,7 @@ func bodyInit(t *vm.Thread) int {
 		if size = t.CheckInt(1); size < 0 {
 			t.Errorf("bad size argument: %d", size)
 		}
-	} else if r.loc != nil {
+	} else if r.loc != nil && r.loc.BodyInFile != 0 {
 		size = r.loc.BodyInFile
 	}
 	if r.body.discarded {
@@ -289,7 +289,7 @@ func bodyFinish(t *vm.Thread) int {
 	limit := r.body.buildMax
 	r.setBody(string(r.body.building))
 	r.body.building = nil
-	if limit == 0 && t.State() != nil {
+	if limit == 0 { // no room in memory at all
 		limit = -1
 	}
 	if limit >= -1 {

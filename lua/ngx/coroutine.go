@@ -57,11 +57,10 @@ func (v *VM) openCoroutines() {
 	})
 	failed := vm.NewFunc("failed", func(t *vm.Thread) int {
 		v, what := vmOf(t), t.Arg(2)
-		t.Push(what)
-		if RequestOf(t).phase&phasesWait == 0 {
-			t.Push(vm.Int(3))
-			return 2
+		if s, ok := what.AsString(); ok && RequestOf(t).phase&phasesWait == 0 {
+			what = vm.String(t.Where(2) + s)
 		}
+		t.Push(what)
 		if co := t.Arg(1).AsThread(); co != nil {
 			if !vm.RawEqual(v.inner.what, what) {
 				v.inner = innerTrace{what: what}

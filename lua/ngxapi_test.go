@@ -1,0 +1,49 @@
+package lua
+
+import (
+	"strings"
+	"testing"
+)
+
+// Sub-requests, threads and wrapped coroutines behave together as upstream's.
+func TestThreadsAndSubrequestsAsUpstream(t *testing.T) {
+	f := func(code, want string, logs ...string) {
+		t.Helper()
+		res, err := RunOnce(Config{}, map[string]string{"t.lua": code}, "t.lua", OneRequest{Method: "POST", Body: "hello\r\nworld"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSuffix(string(res.Body), "\n"); res.Status == 200 && got != want || res.Status != 200 && want != "500" {
+			t.Errorf("%s\n got %d %q\nwant %q", code, res.Status, got, want)
+		}
+		for _, l := range logs {
+			if !strings.Contains(strings.Join(res.Log, "\n"), l) {
+				t.Errorf("%s: no %q in the log:\n%s", code, l, strings.Join(res.Log, "\n"))
+			}
+		}
+	}
+	// A sub-request begins when nobody else can go on.
+	f(`local out = {}
+for i = 1, 2 do ngx.thread.spawn(function() local r = ngx.location.capture("/none") ngx.print(r.status, " ") end) end
+ngx.print("main ")`, "main 404 404 ")
+	// Threads that only yield do not keep it waiting.
+	f(`local done
+ngx.thread.spawn(function() ngx.location.capture("/none") done = true end)
+for i = 1, 1000 do if done then break end coroutine.yield() end
+ngx.print(done)`, "true")
+	f(`local t = ngx.thread.spawn(function() ngx.location.capture("/none") end)
+local ok, err = ngx.thread.kill(t) ngx.say(err) ngx.thread.wait(t)`, "pending subrequests")
+	f(`ngx.thread.spawn(function() ngx.location.capture("/none") end) ngx.exit(200)`, "500", "attempt to abort with pending subrequests")
+	f(`local t
+coroutine.resume(coroutine.create(function() t = ngx.thread.spawn(function() ngx.sleep(0) end) end))
+ngx.thread.wait(t)`, "500", "only the parent coroutine can wait on the thread")
+	f(`local inner = coroutine.wrap(function() error("deep") end)
+local outer = coroutine.wrap(function() inner() end)
+outer()`, "500", "t.lua:1: deep", "coroutine 0:", "coroutine 1:", "coroutine 2:")
+	f(`local s = ngx.req.socket() ngx.say(s:receive(), s:receive("*a")) ngx.say(select(2, ngx.req.socket()))
+ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "helloworld\nrequest body already exists\nnil")
+	f(`ngx.req.read_body() ngx.say(select(2, ngx.req.socket()))`, "request body already exists")
+	f(`ngx.say(select(2, ngx.req.socket(true)))`, "raw request sockets are not supported: read the body with ngx.req.socket(), answer with ngx.print and ngx.flush")
+	f(`ngx.req.set_header("Content-Length", 5) ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "hello")
+	f(`ngx.req.read_body() ngx.req.init_body() ngx.req.append_body("ab") ngx.req.finish_body() ngx.say(ngx.req.get_body_data())`, "ab")
+}
