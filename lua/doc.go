@@ -50,9 +50,10 @@
 //
 // # What OpenResty has and we have not
 //
-// ffi, string.dump and bytecode, debug hooks; ngx.req.socket (the body has been
-// read when the handler starts); balancer_by_lua and ssl_*_by_lua; UDP and TLS
-// client certificates on cosockets; ngx.on_abort; ndk; the debug lines that
+// ffi, string.dump and bytecode, debug hooks; ngx.req.socket(true) (the
+// connection is the server's; without true it reads the body, which is there
+// when the handler starts); balancer_by_lua and ssl_*_by_lua; TLS client
+// certificates on cosockets; ngx.on_abort; ndk; the debug lines that
 // nginx itself writes about its buffers, sockets and threads. fasthttp reads
 // requests more strictly than nginx: HTTP/0.9, methods in odd letters and bare
 // line feeds are refused before a script sees them.
