@@ -254,7 +254,7 @@ reload: // after anything that may have changed the thread or its top frame
 				continue
 			}
 			x, y, nargs = fn.env.Value(), *k, -1
-			goto index
+			goto indexConst
 		case opGSET:
 			k := &ks[i.b()]
 			env := fn.env
@@ -315,7 +315,7 @@ reload: // after anything that may have changed the thread or its top frame
 				}
 			}
 			x, y, nargs = *b, ks[i.c()], int(uint8(i.b()))
-			goto index
+			goto indexConst
 		case opTGETB:
 			b := &regs[uint8(i.b())]
 			if b.n == tagTable {
@@ -355,7 +355,7 @@ reload: // after anything that may have changed the thread or its top frame
 				}
 			}
 			x, y, nargs = b, k, int(uint8(i.b()))
-			goto index
+			goto indexConst
 
 		case opTSETV:
 			b, c := &regs[uint8(i.b())], &regs[uint8(i.c())]
@@ -856,6 +856,22 @@ reload: // after anything that may have changed the thread or its top frame
 			}
 			x, y, z, nargs = mm, x, y, 2
 			goto callMeta
+		}
+
+	indexConst: // as index; y is a constant string, so its hash is known
+		{
+			fr.pc = int32(pc)
+			h := i.c()
+			if i.op() == opGGET {
+				h = i.b()
+			}
+			v, mm, self := t.indexStr(x, y, fn.proto.hashes[h], nargs)
+			if mm.n == tagNil {
+				regs[i.a()] = v
+				continue
+			}
+			x, y, z, nargs = mm, self, y, 2
+			goto callResult
 		}
 
 	index: // R[A] = x[y]; nargs is the register of x

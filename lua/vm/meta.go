@@ -104,6 +104,30 @@ func (t *Thread) indexSlow(obj, key Value, reg int) (val, fn, self Value) {
 	return
 }
 
+// indexStr is indexSlow for a string whose hash is h.
+func (t *Thread) indexStr(obj, key Value, h uint32, reg int) (val, fn, self Value) {
+	for range maxChain {
+		var mo Value
+		if obj.n == tagTable {
+			tab := obj.table()
+			if n := tab.findStr(key, h); n != nil && n.val.n != tagNil {
+				return n.val, Nil, Nil
+			}
+			if mo = tab.meta.event(evIndex); mo.n == tagNil {
+				return Nil, Nil, Nil
+			}
+		} else if mo = t.eventOf(obj, evIndex); mo.n == tagNil {
+			t.opError("index", obj, reg)
+		}
+		if mo.n == tagFunc {
+			return Nil, mo, obj
+		}
+		obj, reg = mo, -1
+	}
+	t.raiseAt("loop in gettable")
+	return
+}
+
 // setSlow writes obj[key] = val, or gives the function to call with self, key and val.
 func (t *Thread) setSlow(obj, key, val Value, reg int) (fn, self Value) {
 	for range maxChain {
