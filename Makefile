@@ -49,6 +49,6 @@ bench-lua: ## a handler's overhead, beside nginx+LuaJIT
 	$(GO) run ./bench/lua
 
 bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
-	$(GO) run ./bench/peers
+	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice
 
 .PHONY: help build run test lint simulate simulate-sync conformance regions bench bench-money bench-sync bench-warm bench-lua bench-peers
