@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -75,9 +74,8 @@ ledger: {dsn: "%s"}
 // copyScripts gives a test a scripts folder of its own.
 func copyScripts(t *testing.T) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
 	dir := filepath.Join(t.TempDir(), "scripts")
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(filepath.Dir(here), "../../scripts"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("../../scripts")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
