@@ -174,7 +174,7 @@ func TestClusterIsFollowed(t *testing.T) {
 	}
 	cli, err := exec.LookPath("redis-cli")
 	if err != nil {
-		t.Fatal("redis-cli is not installed; run: ", servers.Install)
+		t.Fatal("redis-cli is not installed; `bash .ci/need` prints the line that installs it")
 	}
 	out, err := exec.Command(cli, append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes")...).CombinedOutput()
 	if err != nil {
