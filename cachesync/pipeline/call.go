@@ -75,6 +75,9 @@ func (c *Call) Wait(ctx context.Context) error {
 	return c.err
 }
 
+// Ready says whether Wait would return at once.
+func (c *Call) Ready() bool { return len(c.wake) > 0 }
+
 // Release gives the call back. The caller must not touch it afterwards.
 func (c *Call) Release() {
 	if c.refs.Add(-1) == 0 {

@@ -64,8 +64,8 @@ func newConn(n *Node) *conn {
 	return c
 }
 
-// submit queues call, and leads if nobody does.
-func (c *conn) submit(call *Call) error {
+// submit queues call, and leads if nobody does, unless the caller flushes later.
+func (c *conn) submit(call *Call, flush bool) error {
 	c.mu.Lock()
 	switch c.state {
 	case down:
@@ -81,7 +81,19 @@ func (c *conn) submit(call *Call) error {
 		c.watching = true
 		c.watch.Reset(c.tick())
 	}
-	lead := c.state == up && !c.writing
+	c.leadAndUnlock(flush)
+	return nil
+}
+
+// flush writes what is queued, if nobody does.
+func (c *conn) flush() {
+	c.mu.Lock()
+	c.leadAndUnlock(len(c.queue) > 0)
+}
+
+// leadAndUnlock makes the caller, who holds mu, the writer if there is none.
+func (c *conn) leadAndUnlock(wanted bool) {
+	lead := wanted && c.state == up && !c.writing
 	if lead {
 		c.writing = true
 	}
@@ -89,7 +101,6 @@ func (c *conn) submit(call *Call) error {
 	if lead {
 		c.lead(leadRounds)
 	}
-	return nil
 }
 
 // lead writes batches until nothing is queued; after rounds batches the

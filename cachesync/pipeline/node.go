@@ -121,6 +121,23 @@ func (n *Node) now() int64 { return int64(time.Since(n.base)) }
 // Start queues call on connection lane (modulo their number). On an error the
 // call was not sent and is still the caller's to Release.
 func (n *Node) Start(ctx context.Context, call *Call, lane int) error {
+	return n.start(ctx, call, lane, true)
+}
+
+// Queue is Start for one of several calls that travel together: it is written by the Flush
+// that must follow, or before, with what others start.
+func (n *Node) Queue(ctx context.Context, call *Call, lane int) error {
+	return n.start(ctx, call, lane, false)
+}
+
+// Flush writes what was queued.
+func (n *Node) Flush() {
+	for _, c := range n.conns {
+		c.flush()
+	}
+}
+
+func (n *Node) start(ctx context.Context, call *Call, lane int, flush bool) error {
 	now := n.now()
 	call.node, call.err, call.sentAt = n, nil, 0
 	call.started, call.deadline = now, now+int64(n.cfg.Timeout)
@@ -147,7 +164,7 @@ func (n *Node) Start(ctx context.Context, call *Call, lane int) error {
 		return n.errBusy
 	}
 	call.refs.Store(2)
-	if err := n.conns[lane%len(n.conns)].submit(call); err != nil {
+	if err := n.conns[lane%len(n.conns)].submit(call, flush); err != nil {
 		n.inFlight.Add(-1)
 		n.inBytes.Add(-call.bytes)
 		n.counters.errors.Add(1)

@@ -58,6 +58,9 @@ func (r *Reader) await() error {
 	return r.fill()
 }
 
+// Buffered is how many bytes can be had without waiting for the network.
+func (r *Reader) Buffered() int { return r.end - r.pos }
+
 // Line returns the next line without its end. It is valid until the next call.
 func (r *Reader) Line() ([]byte, error) {
 	seen := 0

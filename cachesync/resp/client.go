@@ -166,14 +166,18 @@ func (k *call) Recycle() {
 // asking is sent before a command that ASK redirected.
 const asking = "*1\r\n$6\r\nASKING\r\n"
 
-func (c *Client) start(ctx context.Context, n *pipeline.Node, cmd *Cmd, ask bool) (*call, error) {
+func (c *Client) start(ctx context.Context, n *pipeline.Node, cmd *Cmd, ask, flush bool) (*call, error) {
 	k := c.calls.Get().(*call)
 	if ask {
 		k.asking = true
 		k.Req = append(k.Req, asking...)
 	}
 	k.Req = cmd.encode(k.Req)
-	if err := n.Start(ctx, &k.Call, 0); err != nil {
+	send := n.Queue
+	if flush {
+		send = n.Start
+	}
+	if err := send(ctx, &k.Call, 0); err != nil {
 		k.Release()
 		return nil, err
 	}
@@ -201,7 +205,7 @@ func (c *Client) Do(ctx context.Context, cmd *Cmd) error {
 	if err != nil {
 		return err
 	}
-	k, err := c.start(ctx, n, cmd, false)
+	k, err := c.start(ctx, n, cmd, false, true)
 	if err != nil {
 		return err
 	}
@@ -216,26 +220,57 @@ func (c *Client) Do(ctx context.Context, cmd *Cmd) error {
 // in its Err. Commands for one node run in the order given, others may run in
 // between. The result is the first error.
 func (c *Client) DoAll(ctx context.Context, cmds []*Cmd) error {
-	calls := make([]*call, len(cmds))
-	for i, cmd := range cmds {
-		var n *pipeline.Node
-		if n, cmd.Err = c.route(ctx, cmd); cmd.Err == nil {
-			calls[i], cmd.Err = c.start(ctx, n, cmd, false)
-		}
+	for _, cmd := range cmds {
+		c.Queue(ctx, cmd)
 	}
+	c.Flush()
 	var first error
-	for i, cmd := range cmds {
-		if calls[i] != nil {
-			cmd.Err = c.finish(ctx, calls[i], cmd)
-			if cmd.Err != nil && c.cfg.Cluster {
-				cmd.Err = c.follow(ctx, cmd, cmd.Err)
-			}
-		}
-		if first == nil {
-			first = cmd.Err
+	for _, cmd := range cmds {
+		if err := c.Finish(ctx, cmd); first == nil {
+			first = err
 		}
 	}
 	return first
+}
+
+// Queue prepares cmd to be sent by the Flush that must follow; Finish must follow too,
+// and cmd is left alone until then. It never waits, but for a cluster that is not known yet.
+func (c *Client) Queue(ctx context.Context, cmd *Cmd) {
+	var n *pipeline.Node
+	cmd.call = nil
+	if n, cmd.Err = c.route(ctx, cmd); cmd.Err == nil {
+		cmd.call, cmd.Err = c.start(ctx, n, cmd, false, false)
+	}
+}
+
+// Flush sends what was queued.
+func (c *Client) Flush() {
+	if c.single != nil {
+		c.single.Flush()
+		return
+	}
+	c.mu.Lock()
+	nodes := make([]*pipeline.Node, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		nodes = append(nodes, n)
+	}
+	c.mu.Unlock()
+	for _, n := range nodes {
+		n.Flush()
+	}
+}
+
+// Finish waits for the reply of a queued command, and returns what Do would. Commands may
+// be finished by another goroutine than the one that queued them.
+func (c *Client) Finish(ctx context.Context, cmd *Cmd) error {
+	if cmd.call != nil {
+		cmd.Err = c.finish(ctx, cmd.call, cmd)
+		cmd.call = nil
+		if cmd.Err != nil && c.cfg.Cluster {
+			cmd.Err = c.follow(ctx, cmd, cmd.Err)
+		}
+	}
+	return cmd.Err
 }
 
 // follow goes where MOVED or ASK point: the command did not run yet.
@@ -256,13 +291,25 @@ func (c *Client) follow(ctx context.Context, cmd *Cmd, err error) error {
 		if n == nil {
 			return ErrClosed
 		}
-		k, serr := c.start(ctx, n, cmd, f[0] == "ASK")
+		k, serr := c.start(ctx, n, cmd, f[0] == "ASK", true)
 		if serr != nil {
 			return serr
 		}
 		err = c.finish(ctx, k, cmd)
 	}
 	return err
+}
+
+// Up reports whether commands can be sent at this moment.
+func (c *Client) Up() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.Up() {
+			return true
+		}
+	}
+	return false
 }
 
 // Stats of every node connected to.

@@ -103,7 +103,7 @@ func (c *Client) discover(ctx context.Context) (*slotMap, error) {
 	var last error = ErrClosed
 	for _, n := range ask {
 		var cmd Cmd
-		k, err := c.start(ctx, n, cmd.Reset("CLUSTER").Arg("SLOTS"), false)
+		k, err := c.start(ctx, n, cmd.Reset("CLUSTER").Arg("SLOTS"), false, true)
 		if err == nil {
 			err = c.finish(ctx, k, &cmd)
 		}

@@ -6,12 +6,13 @@ import "strconv"
 // memory is reused. The zero value is ready for Reset.
 type Cmd struct {
 	Reply Value // after Do returned nil
-	Err   error // of DoAll
+	Err   error // of DoAll and Finish
 
 	body   []byte // encoded arguments
 	nargs  int
 	slot   int // hash slot of the first key, -1 = none
 	values store
+	call   *call // between Queue and Finish
 }
 
 // Reset starts a new command. The last reply becomes invalid.
@@ -20,6 +21,10 @@ func (c *Cmd) Reset(name string) *Cmd {
 	c.Reply, c.Err = Value{}, nil
 	return c.Arg(name)
 }
+
+// Ready says of a queued command that Finish would not wait: true also for one that was not
+// queued. A redirection can still make it wait.
+func (c *Cmd) Ready() bool { return c.call == nil || c.call.Ready() }
 
 func (c *Cmd) head(n int) {
 	c.nargs++

@@ -39,6 +39,35 @@ func (v Value) String() string {
 	return string(v.Bytes)
 }
 
+// Append appends the reply as it travels.
+func (v Value) Append(dst []byte) []byte {
+	mark := func(c byte, n int64) {
+		dst = append(dst, c)
+		dst = append(strconv.AppendInt(dst, n, 10), '\r', '\n')
+	}
+	switch v.Kind {
+	case KindNil:
+		return append(dst, "$-1\r\n"...)
+	case KindInt:
+		mark(':', v.Int)
+	case KindStatus, KindError:
+		c := byte('+')
+		if v.Kind == KindError {
+			c = '-'
+		}
+		dst = append(append(append(dst, c), v.Bytes...), '\r', '\n')
+	case KindBulk:
+		mark('$', int64(len(v.Bytes)))
+		dst = append(append(dst, v.Bytes...), '\r', '\n')
+	case KindArray:
+		mark('*', int64(len(v.Array)))
+		for _, one := range v.Array {
+			dst = one.Append(dst)
+		}
+	}
+	return dst
+}
+
 // ReplyError is an error reply of Redis: "NOSCRIPT No matching script".
 type ReplyError string
 
