@@ -46,6 +46,9 @@ type Config struct {
 type Home struct {
 	// Name of the home's region, required.
 	Name string `yaml:"name"`
+	// ID is the number of the home's region (its region.id), 1..255: draws from this region
+	// find the home by it. Zero value means that no draw goes there from here.
+	ID int `yaml:"id"`
 	// Redis of the home, required.
 	Redis Redis `yaml:"redis"`
 	// Relay is the host:port at which the home's own Syncer sends its change log (its
@@ -65,10 +68,24 @@ type Redis struct {
 	Password string   `yaml:"password"`
 	// Cluster says that it is a Redis Cluster: each bucket is then read on its own connection.
 	Cluster bool `yaml:"cluster"`
+	// Replicas is how many replicas must have a win before the relay tells it; one Redis only,
+	// as redis.replicas.
+	Replicas int `yaml:"replicas"`
 }
 
 // ErrConfig is what every complaint about a Config wraps.
 var ErrConfig = errors.New("cachesync: configuration")
+
+// FieldError is one thing wrong with a Config.
+type FieldError struct {
+	Field string // such as homes[1].redis.addrs[0]
+	Text  string
+}
+
+func (e *FieldError) Error() string { return ErrConfig.Error() + ": " + e.Field + ": " + e.Text }
+
+// Unwrap makes it an ErrConfig.
+func (e *FieldError) Unwrap() error { return ErrConfig }
 
 // Classes of regions.
 const (
@@ -77,11 +94,19 @@ const (
 	ClassBurst   = "burst"
 )
 
-// Check reports all that cannot work, each with the field it stands in.
+// Check reports all that cannot work.
 func (c Config) Check() error {
 	var all []error
+	for _, e := range c.Problems() {
+		all = append(all, e)
+	}
+	return errors.Join(all...)
+}
+
+// Problems are all that cannot work, each with the field it stands in.
+func (c Config) Problems() (all []*FieldError) {
 	bad := func(field, format string, args ...any) {
-		all = append(all, fmt.Errorf("%w: %s: %s", ErrConfig, field, fmt.Sprintf(format, args...)))
+		all = append(all, &FieldError{field, fmt.Sprintf(format, args...)})
 	}
 	if !legalName(c.Region) {
 		bad("region", "%q is not a name of 1-32 characters [a-z0-9-]", c.Region)
@@ -92,13 +117,20 @@ func (c Config) Check() error {
 	if len(c.Homes) == 0 {
 		bad("homes", "is empty: there is nothing to bring here")
 	}
-	seen := map[string]bool{}
+	seen, ids := map[string]bool{}, map[int]bool{}
 	for i, h := range c.Homes {
 		at := fmt.Sprintf("homes[%d]", i)
 		if !legalName(h.Name) || seen[h.Name] {
 			bad(at+".name", "%q is not a name of 1-32 characters [a-z0-9-], or stands twice", h.Name)
 		}
 		seen[h.Name] = true
+		if h.ID < 0 || h.ID > 255 || h.ID != 0 && ids[h.ID] {
+			bad(at+".id", "%d is not in 1..255, or stands twice", h.ID)
+		}
+		ids[h.ID] = true
+		if h.Redis.Replicas < 0 || h.Redis.Replicas > 0 && h.Redis.Cluster {
+			bad(at+".redis.replicas", "%d: is not below zero, and for one Redis with replicas, not for a cluster", h.Redis.Replicas)
+		}
 		if len(h.Redis.Addrs) == 0 {
 			bad(at+".redis.addrs", "is empty")
 		}
@@ -121,9 +153,9 @@ func (c Config) Check() error {
 		}
 	}
 	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 {
-		bad("log_cap_bytes, pending_bytes, probe_every", "may not be below zero")
+		bad("", "log_cap_bytes, pending_bytes and probe_every may not be below zero")
 	}
-	return errors.Join(all...)
+	return all
 }
 
 func checkAddrs(bad func(field, format string, args ...any), field string, addrs []string) {

@@ -49,7 +49,11 @@ func Gateway() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			server.Ready("redis", redisReady(p.control, p.cfg.Redis))
+			if way := p.relays[p.cfg.HomeID()]; way != nil {
+				server.Ready("relay", way.Ready)
+			} else {
+				server.Ready("redis", redisReady(p.control, p.cfg.Redis))
+			}
 			server.Ready("memcached", memcachedReady(client))
 			cache := p.openCache(client)
 			front, err := p.newFront(frontParts{cache: cache, store: client, wins: wins, admin: server})
@@ -104,7 +108,7 @@ func openRole(file, level string, role config.Role) (*parts, error) {
 	if err := cfg.Need(role); err != nil {
 		return nil, err
 	}
-	return openParts(cfg, log.With("role", string(role), "region", cfg.Region.Name))
+	return openParts(cfg, log.With("role", string(role), "region", cfg.Region.Name), role)
 }
 
 // tuneGC trades memory for time: a gateway's live heap is small (VMs, buffers,
@@ -129,8 +133,8 @@ type frontParts struct {
 
 // newFront builds the front tier and adds its routes to the admin listener.
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
-	desk, err := redpacket.NewHome(redpacket.HomeConfig{
-		House: p.house, Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
+	desk, err := p.newDesk(redpacket.HomeConfig{
+		Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
 		Filters: redpacket.NewFilters(f.cache),
 	})
 	if err != nil {
@@ -147,7 +151,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	front, err := gateway.New(p.cfg, gateway.Parts{
 		Registry: p.registry, Logger: p.log,
 		Modules: modules.All(modules.Deps{
-			Tokens: p.ring, Desk: desk, Fans: fans, IDs: p.ids, Home: uint8(p.cfg.Region.ID), Wins: f.wins,
+			Tokens: p.ring, Desk: desk, Fans: fans, IDs: p.ids, Home: uint8(p.cfg.HomeID()), Wins: f.wins,
 			Cache: f.store, Redis: p.hot,
 			Door: room.NewDoor(f.cache, p.rooms, p.ring, push, p.cfg.Rooms.TokenLife),
 			Now:  time.Now, Logger: p.log,
@@ -160,7 +164,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.admin.Ready("buckets", loader.Ready)
+	f.admin.Ready("buckets", p.bucketsReady(loader.Ready))
 	f.admin.Scripts(front.Scripts())
 	p.rooms.Admin(f.admin)
 	user.Admin(f.admin, p.users)

@@ -39,7 +39,9 @@ type parts struct {
 	ring     *token.Ring
 	control  redis.UniversalClient // go-redis: scripts' loading, streams, admin work
 	house    *redpacket.House
-	hot      *resp.Client // the pipelined client of draws and scripts; nil where nothing draws
+	hot      *resp.Client               // the pipelined client of draws and scripts; nil where nothing draws
+	relays   map[int]*redpacket.Relays  // of a gateway: the ways to the homes of other regions
+	houses   map[uint8]*redpacket.House // the house and those behind relays, by home
 	rooms    *room.Store
 	users    *cachesync.Users
 	closers  []func() error
@@ -48,7 +50,7 @@ type parts struct {
 
 // openParts prepares what every role needs. It does no I/O: a role starts also
 // while its backends are down, and says so by its readiness.
-func openParts(cfg config.Config, log *slog.Logger) (*parts, error) {
+func openParts(cfg config.Config, log *slog.Logger, role config.Role) (*parts, error) {
 	p := &parts{cfg: cfg, log: log, registry: prometheus.NewRegistry(), started: strconv.FormatInt(time.Now().UnixMilli(), 10)}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
@@ -58,8 +60,17 @@ func openParts(cfg config.Config, log *slog.Logger) (*parts, error) {
 	if p.ring, err = newRing(cfg); err != nil {
 		return nil, err
 	}
-	p.control = newRedis(cfg.Redis, 0)
-	p.onClose(p.control.Close)
+	if role == config.RoleGateway {
+		if err := p.openRelays(); err != nil {
+			return nil, err
+		}
+	}
+	if way := p.relays[cfg.HomeID()]; way != nil {
+		p.control = way.Control()
+	} else {
+		p.control = newRedis(cfg.Redis, 0)
+		p.onClose(p.control.Close)
+	}
 	p.rooms = room.NewStore(p.control)
 	p.users = &cachesync.Users{RDB: p.control, Next: user.Everyone{}}
 	return p, nil
@@ -90,7 +101,14 @@ func newRedis(cfg config.Redis, block time.Duration) redis.UniversalClient {
 // openHouse makes the door to the home's buckets; hot says that draws come
 // through here, on the pipelined client.
 func (p *parts) openHouse(hot bool) error {
-	cfg := redpacket.HouseConfig{Home: uint8(p.cfg.Region.ID), IDs: p.ids, Control: p.control}
+	if way := p.relays[p.cfg.HomeID()]; way != nil {
+		var err error
+		if p.house, err = p.farHouse(p.cfg.HomeID(), way); err != nil {
+			return err
+		}
+		return p.openFar()
+	}
+	cfg := redpacket.HouseConfig{Home: uint8(p.cfg.HomeID()), IDs: p.ids, Control: p.control}
 	if hot {
 		r := p.cfg.Redis
 		client, err := resp.New(resp.Config{
@@ -118,7 +136,7 @@ func (p *parts) openHouse(hot bool) error {
 		return err
 	}
 	p.house = house
-	return nil
+	return p.openFar()
 }
 
 // openMemcached connects to the region's cache tier. authoritative clients
@@ -153,8 +171,13 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	cache := cachesync.NewCache(cachesync.CacheConfig{
 		Store: client, Keep: keepFor, Local: cachesync.LocalConfig{MissingAge: -1}, // what was just made must be found
 	})
-	cache.Source(record.PrefixRedPacket, redpacket.NewSource(p.house), cachesync.Limits{})
-	cache.Source("wf:", redpacket.NewFilterSource(p.house), cachesync.Limits{})
+	packets := redpacket.Sources{IDs: p.ids, ByHome: map[uint8]cachesync.Source{}}
+	filters := redpacket.Sources{IDs: p.ids, ByHome: map[uint8]cachesync.Source{}}
+	for home, house := range p.houses {
+		packets.ByHome[home], filters.ByHome[home] = redpacket.NewSource(house), redpacket.NewFilterSource(house)
+	}
+	cache.Source(record.PrefixRedPacket, packets, cachesync.Limits{})
+	cache.Source("wf:", filters, cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
 	cache.Source(record.PrefixUser, p.users, cachesync.Limits{PerSecond: 200_000}) // our own Redis, in batches
 	p.registry.MustRegister(cacheCollector{cache})

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -40,6 +41,23 @@ func redisReady(rdb redis.UniversalClient, cfg config.Redis) func(context.Contex
 			return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return one(ctx, node) })
 		}
 		return one(ctx, rdb)
+	}
+}
+
+// bucketsReady is the readiness of the home's buckets. Behind a relay it counts only until it
+// was once there: a gateway whose private line is cut still answers what its region knows.
+func (p *parts) bucketsReady(check func(context.Context) error) func(context.Context) error {
+	if p.relays[p.cfg.HomeID()] == nil {
+		return check
+	}
+	var seen atomic.Bool
+	return func(ctx context.Context) error {
+		if seen.Load() {
+			return nil
+		}
+		err := check(ctx)
+		seen.Store(err == nil)
+		return err
 	}
 }
 

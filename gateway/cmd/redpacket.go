@@ -46,7 +46,7 @@ func Redpacket() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		p, err := openParts(cfg, log)
+		p, err := openParts(cfg, log, "")
 		if err != nil {
 			return nil, err
 		}
@@ -76,6 +76,9 @@ func withID(open openCounter, f func(cmd *cobra.Command, c *counter, id redpacke
 		if err != nil {
 			return &exitError{2, fmt.Errorf("%.80q is not an id of a red packet of this house", args[0])}
 		}
+		if int(id.Home()) != c.cfg.HomeID() {
+			return &exitError{2, fmt.Errorf("the home of %s is region %d and not this one's, which is %d: ask there", id, id.Home(), c.cfg.HomeID())}
+		}
 		return f(cmd, c, id)
 	}
 }
@@ -94,7 +97,7 @@ func redpacketFund(open openCounter) *cobra.Command {
 			if err != nil {
 				return &exitError{2, err}
 			}
-			req.Sender, req.Key, req.Home = uid, key, uint8(c.cfg.Region.ID)
+			req.Sender, req.Key, req.Home = uid, key, uint8(c.cfg.HomeID())
 			funded, err := c.desk.Fund(cmd.Context(), req)
 			if err != nil {
 				return err

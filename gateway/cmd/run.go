@@ -53,7 +53,7 @@ a restart nor kill -9 loses money.`,
 			if err != nil {
 				return err
 			}
-			p, err := openParts(cfg, log)
+			p, err := openParts(cfg, log, "")
 			if err != nil {
 				return err
 			}
@@ -224,7 +224,7 @@ func (p *parts) demo(ctx context.Context, server *admin.Server) (id redpacket.ID
 	if err != nil {
 		return id, err
 	}
-	req.Sender, req.Home, req.Key = demoUser, uint8(p.cfg.Region.ID), "start-"+p.started
+	req.Sender, req.Home, req.Key = demoUser, uint8(p.cfg.HomeID()), "start-"+p.started
 	funded, err := desk.Fund(ctx, req)
 	return funded.ID, err
 }

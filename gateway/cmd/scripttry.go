@@ -155,7 +155,7 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 	cfg := config.Default()
 	cfg.Secret = random()
 	cfg.Redis.Addrs, cfg.Memcached.Servers = []string{nowhere}, []string{nowhere}
-	p, err := openParts(cfg, log)
+	p, err := openParts(cfg, log, "")
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,10 @@ package cmd
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"sluice/cachesync"
 	"sluice/cachesync/memcache"
@@ -13,23 +15,41 @@ import (
 
 // Sync is `sluice sync`: keeps this region's memcached equal to the homes.
 func Sync() *cobra.Command {
-	var file, level, addr string
+	var file, level, addr, relayAddr string
+	var onlyRelay bool
 	cmd := &cobra.Command{
-		Use: "sync -c sluice.yaml", Short: "Keep this region's memcached equal to the homes, within milliseconds", Args: cobra.NoArgs,
+		Use: "sync -c sluice.yaml", Short: "Keep this region's memcached equal to the homes, within milliseconds; relay its draws", Args: cobra.NoArgs,
+		Long: `Brings the changes of all homes (sync.homes) into this region's memcached. With relay.listen it
+is also the relay: gateways of this region (relay.addrs) reach the homes of other regions through it,
+over one pipelined connection to each node of a home. A region has one syncer; for a second relay, start
+this with --relay-only on another machine and name both in relay.addrs.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := openRole(file, level, config.RoleSync)
 			if err != nil {
 				return err
 			}
 			defer p.close()
-			if err := p.openHouse(false); err != nil {
-				return err
-			}
 			if addr == "" {
 				addr = p.cfg.Admin.Listen
 			}
 			server, err := admin.New(addr, p.cfg.Admin.Token, p.registry, p.log)
 			if err != nil {
+				return err
+			}
+			if relayAddr != "" {
+				p.cfg.Relay.Listen = relayAddr
+			}
+			relay, err := p.newRelay()
+			if err != nil {
+				return err
+			}
+			if onlyRelay {
+				if relay == nil {
+					return errors.New("--relay-only needs relay.listen in the file, or --relay")
+				}
+				return serve(cmd.Context(), relay, server.Run)
+			}
+			if err := p.openHouse(false); err != nil {
 				return err
 			}
 			client, err := p.openMemcached(true)
@@ -43,13 +63,28 @@ func Sync() *cobra.Command {
 			server.Ready("memcached", memcachedReady(client))
 			server.Ready("sync", func(context.Context) error { return syncer.Ready() })
 			p.log.Info("sync runs", "admin", server.Addr())
-			return serve(cmd.Context(), syncer.Run, server.Run)
+			return serve(cmd.Context(), both(syncer.Run, relay), server.Run)
 		},
 	}
 	roleFlags(cmd, &file, &level)
 	cmd.AddCommand(syncVerify(&file))
+	cmd.Flags().BoolVar(&onlyRelay, "relay-only", false, "be a further relay, beside the region's syncer")
+	cmd.Flags().StringVar(&relayAddr, "relay", "", "the relay's address instead of relay.listen")
 	cmd.Flags().StringVar(&addr, "admin", "", "admin address, when another role on this machine has admin.listen")
 	return cmd
+}
+
+// both runs two at once until ctx ends or one of them fails; the second may be nil.
+func both(one, two func(context.Context) error) func(context.Context) error {
+	if two == nil {
+		return one
+	}
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return one(ctx) })
+		group.Go(func() error { return two(ctx) })
+		return group.Wait()
+	}
 }
 
 // newSyncer builds the region's syncer; caches are those of this process.

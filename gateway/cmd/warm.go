@@ -58,7 +58,7 @@ func openHomes(cfg config.Config) ([]warmup.Home, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := openParts(cfg, log)
+	p, err := openParts(cfg, log, "")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,9 +69,9 @@ func openHomes(cfg config.Config) ([]warmup.Home, func(), error) {
 	return []warmup.Home{p.newInventory()}, p.close, nil
 }
 
-// newInventory lists what this region's own home holds.
+// newInventory lists what the home of this region holds.
 func (p *parts) newInventory() *inventory.Inventory {
-	return inventory.New(p.cfg.Syncing().Region, p.control, redpacket.NewSource(p.house), p.rooms)
+	return inventory.New(p.cfg.HomeName(), p.control, redpacket.NewSource(p.house), p.rooms)
 }
 
 // luaTransform compiles a file that returns a function(key, record), which

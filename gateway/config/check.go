@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"sluice/gateway/redpacket"
 )
 
 // check returns everything that cannot work, whatever the role.
@@ -42,11 +44,13 @@ func (c *Config) check() []problem {
 		}
 		addrs(at+".memcached", r.Memcached)
 	}
-	if err := c.Syncing().Check(); c.Sync.Region != "" || len(c.Sync.Homes) > 0 {
-		if err != nil {
-			bad("sync", "%v", err)
+	if c.Sync.Region != "" || len(c.Sync.Homes) > 0 {
+		for _, p := range c.Syncing().Problems() {
+			bad(strings.TrimSuffix("sync."+p.Field, "."), "%s", p.Text)
 		}
 	}
+	c.checkRelay(bad)
+	addrs("relay.addrs", c.Relay.Addrs)
 	if len(c.Redis.Addrs) > 1 && !c.Redis.Cluster {
 		bad("redis.addrs", "several addresses need cluster: true")
 	}
@@ -82,6 +86,36 @@ func (c *Config) check() []problem {
 	c.checkKeys(bad)
 	c.checkSigns(bad)
 	return all
+}
+
+// checkRelay checks how this region reaches the homes of others.
+func (c *Config) checkRelay(bad func(field, format string, args ...any)) {
+	if c.Relay.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Relay.Listen); err != nil {
+			bad("relay.listen", "%q is not host:port", c.Relay.Listen)
+		}
+	}
+	if len(c.Relay.Addrs) > redpacket.MaxRelays {
+		bad("relay.addrs", "names %d relays, at most %d are used", len(c.Relay.Addrs), redpacket.MaxRelays)
+	}
+	used := c.Relay.Listen != "" || len(c.Relay.Addrs) > 0
+	if n := len(c.Relay.Secret); used && n < 16 || n > 0 && n < 16 {
+		bad("relay.secret", "has %d characters, at least 16 are needed", n)
+	}
+	if used && len(c.FarHomes()) == 0 {
+		bad("relay", "leads nowhere: give sync.homes of other regions their id")
+	}
+	for i, h := range c.Sync.Homes {
+		if h.Name == c.Region.Name && h.ID != 0 && h.ID != c.Region.ID {
+			bad(fmt.Sprintf("sync.homes[%d].id", i), "%d is not region.id, which is %d", h.ID, c.Region.ID)
+		}
+	}
+	switch {
+	case c.Region.Home < 0 || c.Region.Home > 255:
+		bad("region.home", "%d is not in 1..255", c.Region.Home)
+	case !c.IsHome() && c.home(c.Region.Home) == nil:
+		bad("region.home", "%d is the id of none of sync.homes", c.Region.Home)
+	}
 }
 
 func (c *Config) checkKeys(bad func(field, format string, args ...any)) {
@@ -154,6 +188,10 @@ func (c Config) Need(role Role) error {
 	switch {
 	case c.Secret == "":
 		return missing("secret", "it signs the ids of red packets; at least 32 characters, e.g. ${SLUICE_SECRET}")
+	case role == RoleSettle && !c.IsHome():
+		return missing("a home", "region.home says that this region's is another: settle runs where the ledger and the home are")
+	case role == RoleGateway && !c.IsHome() && len(c.Relay.Addrs) == 0:
+		return missing("relay.addrs", "region.home is another region's, and is reached through the relays of this one")
 	case len(c.Redis.Addrs) == 0:
 		return missing("redis.addrs", "the home's Redis, such as [127.0.0.1:6379]")
 	case role != RoleSettle && len(c.Memcached.Servers) == 0:

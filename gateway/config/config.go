@@ -33,6 +33,8 @@ type Config struct {
 	Ledger Ledger `yaml:"ledger"`
 	// Payment says how senders pay for red packets.
 	Payment Payment `yaml:"payment"`
+	// Relay carries draws to the homes of other regions.
+	Relay Relay `yaml:"relay"`
 	// Relations is the service that knows who follows whom, for the audience
 	// fans.
 	Relations Relations `yaml:"relations"`
@@ -49,6 +51,45 @@ type Config struct {
 	// Sync says which homes' changes this region's cache follows. Left out: its
 	// own home's only. region, class and memcached are taken from above.
 	Sync cachesync.Config `yaml:"sync"`
+}
+
+// HomeID is the number of the home that this region funds at.
+func (c Config) HomeID() int {
+	if c.Region.Home != 0 {
+		return c.Region.Home
+	}
+	return c.Region.ID
+}
+
+// HomeName is the name of that home among those that are synced.
+func (c Config) HomeName() string {
+	if h := c.home(c.HomeID()); h != nil {
+		return h.Name
+	}
+	return c.Syncing().Region
+}
+
+// FarHomes are the homes that this region reaches through its relays.
+func (c Config) FarHomes() (far []cachesync.Home) {
+	for _, h := range c.Sync.Homes {
+		if h.ID != 0 && h.ID != c.Region.ID {
+			far = append(far, h)
+		}
+	}
+	return far
+}
+
+// IsHome says whether this region has a home of its own.
+func (c Config) IsHome() bool { return c.HomeID() == c.Region.ID }
+
+// home finds one of sync.homes by its number.
+func (c Config) home(id int) *cachesync.Home {
+	for i := range c.Sync.Homes {
+		if c.Sync.Homes[i].ID == id {
+			return &c.Sync.Homes[i]
+		}
+	}
+	return nil
 }
 
 // Syncing is the configuration of this region's syncer, with what stands
@@ -81,6 +122,24 @@ type Region struct {
 	ID int `yaml:"id"`
 	// Class is idc, monthly or burst; "" means idc. A burst region is no home.
 	Class string `yaml:"class"`
+	// Home is the id of the region whose Redis is the home of this one's: red packets funded
+	// here, rooms and users. 0 means this region itself. A region without a Redis of its own
+	// (burst) names one of sync.homes; its gateways reach it through the relays.
+	Home int `yaml:"home"`
+}
+
+// Relay is how gateways draw from red packets whose home is another region: they ask the
+// relays of their own region, which are part of `sluice sync` and hold few connections to
+// each home.
+type Relay struct {
+	// Listen is the private host:port at which this region's `sluice sync` is a relay to the
+	// homes of sync.homes that have an id; "" means that it is none.
+	Listen string `yaml:"listen"`
+	// Addrs are the relays of this region, host:port: gateways use one that answers. None means
+	// that they draw from this region's own home only.
+	Addrs []string `yaml:"addrs"`
+	// Secret is what gateways say to a relay; at least 16 characters, the same in the region.
+	Secret string `yaml:"secret"`
 }
 
 // OtherRegion is a region that this one knows.

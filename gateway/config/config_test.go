@@ -28,6 +28,50 @@ func TestProblemsNameFileAndLine(t *testing.T) {
 	f("ledger:\n  dsn: mysql://x\n", "must begin with postgres://")
 }
 
+const twoHomes = `
+region: {name: burst1, id: 3, class: burst, home: 1}
+relay: {listen: "127.0.0.13:7100", addrs: ["127.0.0.13:7100"], secret: "0123456789abcdef"}
+sync:
+  homes:
+    - {name: bj1, id: 1, redis: {addrs: ["127.0.0.11:6379"], password: geheim}}
+    - {name: month1, id: 2, redis: {addrs: ["127.0.0.12:6379"]}}
+`
+
+func TestRegionWithoutAHomeUsesAnother(t *testing.T) {
+	none := func(string) (string, bool) { return "", false }
+	c, err := parse("sluice.yaml", []byte(twoHomes), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.IsHome() || c.HomeID() != 1 || c.HomeName() != "bj1" || c.Redis.Addrs[0] != "127.0.0.11:6379" || c.Redis.Password != "geheim" || len(c.FarHomes()) != 2 {
+		t.Errorf("%+v", c)
+	}
+	if err := c.Need(RoleSettle); err == nil {
+		t.Error("settle runs without a home")
+	}
+	if out, err := c.Print(); err != nil || strings.Contains(string(out), "geheim") || strings.Contains(string(out), "0123456789abcdef") {
+		t.Errorf("print shows a secret: %v\n%s", err, out)
+	}
+	f := func(old, new, want string) {
+		t.Helper()
+		_, err := parse("sluice.yaml", []byte(strings.Replace(twoHomes, old, new, 1)), none)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s for %s: got %v, want %q", new, old, err, want)
+		}
+	}
+	f("home: 1", "home: 9", "sluice.yaml:2: region.home: 9 is the id of none of sync.homes")
+	f("home: 1", "home: 300", "sluice.yaml:2: region.home: 300 is not in 1..255")
+	f(`listen: "127.0.0.13:7100"`, "listen: nowhere", `sluice.yaml:3: relay.listen: "nowhere" is not host:port`)
+	f(`["127.0.0.13:7100"]`, "[nowhere]", "sluice.yaml:3: relay.addrs[0]")
+	f("0123456789abcdef", "short", "sluice.yaml:3: relay.secret: has 5 characters")
+	f("id: 2", "id: 1", "sluice.yaml:7: sync.homes[1].id: 1 is not in 1..255, or stands twice")
+	f("id: 2", "id: 256", "sluice.yaml:7: sync.homes[1].id: 256")
+	f("month1", "Month 1", "sluice.yaml:7: sync.homes[1].name")
+	f("id: 2", "id: many", "sluice.yaml:7:")
+	f("bj1, id: 1", "burst1, id: 1", "sluice.yaml:6: sync.homes[0].id: 1 is not region.id, which is 3")
+	f(`redis: {addrs: ["127.0.0.12:6379"]}`, "redis: {}", "sluice.yaml:7: sync.homes[1].redis.addrs: is empty")
+}
+
 func TestSecretsComeFromTheEnvironmentAndAreNotPrinted(t *testing.T) {
 	env := map[string]string{"S": strings.Repeat("s", 40), "P": "geheim"}
 	c, err := parse("f", []byte("secret: ${S}\nredis:\n  password: ${P}\nledger:\n  dsn: postgres://u:pw@127.0.0.1/db\n"), func(k string) (string, bool) {

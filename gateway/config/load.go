@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -51,6 +52,10 @@ type problem struct{ field, text string }
 func (c *Config) fill() {
 	d := Default()
 	fillZero(reflect.ValueOf(c).Elem(), reflect.ValueOf(&d).Elem())
+	if h := c.home(c.HomeID()); h != nil && !c.IsHome() && len(c.Redis.Addrs) == 0 {
+		c.Redis.Addrs, c.Redis.Cluster, c.Redis.Replicas = h.Redis.Addrs, h.Redis.Cluster, h.Redis.Replicas
+		c.Redis.Username, c.Redis.Password = h.Redis.Username, h.Redis.Password
+	}
 }
 
 func fillZero(v, def reflect.Value) {
@@ -130,10 +135,14 @@ func located(file string, err error) error {
 // Print is the configuration as YAML, secrets left out.
 func (c Config) Print() ([]byte, error) {
 	masked := c
-	masked.Tokens.Keys = append([]Key(nil), c.Tokens.Keys...)
-	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret, &masked.Payment.Secret, &masked.Relations.Token}
+	masked.Tokens.Keys = slices.Clone(c.Tokens.Keys)
+	masked.Sync.Homes = slices.Clone(c.Sync.Homes)
+	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret, &masked.Payment.Secret, &masked.Relations.Token, &masked.Relay.Secret, &masked.Sync.Control.Password}
 	for i := range masked.Tokens.Keys {
 		secrets = append(secrets, &masked.Tokens.Keys[i].Secret, &masked.Tokens.Keys[i].PrivateKey)
+	}
+	for i := range masked.Sync.Homes {
+		secrets = append(secrets, &masked.Sync.Homes[i].Redis.Password)
 	}
 	for _, s := range secrets {
 		if *s != "" {

@@ -40,6 +40,8 @@ func scriptError(err error) error {
 		return Later(time.Second, err)
 	case strings.Contains(msg, "BROKEN "):
 		return fmt.Errorf("%w: %v", ErrFrozen, msg)
+	case strings.HasPrefix(msg, "NOTSENT"), strings.HasPrefix(msg, "UNKNOWN"): // says a relay of the home behind it
+		return Later(time.Second, err)
 	}
 	return Later(200*time.Millisecond, err)
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Router sends each call to the Desk of the red packet's home. A gateway has one Home for its
-// own region, and one for each other home whose House goes through the region's relay: the
-// Backend and control client of that House lead to the relay. Cached outcomes need no link;
+// Router sends each call to the Desk of the red packet's home. A gateway has one Home for the
+// home of its own region, and one for each other home whose House goes through the region's
+// relays: Backend and control client of that House are those of Relays. Cached outcomes need no link;
 // what must ask a home that cannot be reached is "later".
 type Router struct {
 	own   Desk

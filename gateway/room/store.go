@@ -25,9 +25,10 @@ var (
 	enterText string
 )
 
-// Scripts are the texts that change a bucket; they carry the epoch, and the
-// certifier loads them when it has certified the bucket.
-func Scripts(epoch uint64) []string { return []string{changelog.Prelude(epoch) + putText} }
+// Scripts are the texts that must be loaded at a home once the certifier has
+// certified its buckets: the first carries the epoch and changes a room; the
+// other takes a viewer's place, and a relay passes it on only by its name.
+func Scripts(epoch uint64) []string { return []string{changelog.Prelude(epoch) + putText, enterText} }
 
 // ErrFenced: the bucket's Redis waits for the certifier; nothing was changed.
 var ErrFenced = errors.New("room: the bucket waits for the certifier")

@@ -1,0 +1,119 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/pipeline"
+	"sluice/cachesync/relay"
+	"sluice/cachesync/resp"
+	"sluice/gateway/redpacket"
+)
+
+// openRelays opens a gateway's ways to the homes of other regions.
+func (p *parts) openRelays() error {
+	if len(p.cfg.Relay.Addrs) == 0 {
+		return nil
+	}
+	p.relays = map[int]*redpacket.Relays{}
+	for _, h := range p.cfg.FarHomes() {
+		way, err := redpacket.NewRelays(redpacket.RelaysConfig{
+			Home: uint8(h.ID), Addrs: p.cfg.Relay.Addrs, Secret: p.cfg.Relay.Secret, Timeout: p.cfg.Redis.Timeout,
+		})
+		if err != nil {
+			return fmt.Errorf("home %s: %w", h.Name, err)
+		}
+		p.relays[h.ID] = way
+		p.onClose(way.Close)
+		p.registry.MustRegister(backendCollector{"relay to " + h.Name, way.Stats})
+	}
+	return nil
+}
+
+// farHouse is the door to the buckets of another region's home.
+func (p *parts) farHouse(home int, way *redpacket.Relays) (*redpacket.House, error) {
+	return redpacket.NewHouse(redpacket.HouseConfig{Home: uint8(home), IDs: p.ids, Control: way.Control(), Backend: way})
+}
+
+// openFar opens the doors to all homes that relays lead to, besides the one this region funds at.
+func (p *parts) openFar() (err error) {
+	p.houses = map[uint8]*redpacket.House{uint8(p.cfg.HomeID()): p.house}
+	for home, way := range p.relays {
+		if home != p.cfg.HomeID() {
+			if p.houses[uint8(home)], err = p.farHouse(home, way); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newDesk is the desk of all homes that can be reached; cfg is that of the one this region
+// funds at.
+func (p *parts) newDesk(cfg redpacket.HomeConfig) (redpacket.Desk, error) {
+	var own redpacket.Desk
+	desks := map[uint8]redpacket.Desk{}
+	for home, house := range p.houses {
+		one := cfg
+		if one.House = house; house != p.house {
+			one.Confirm, one.ConfirmFund = nil, nil
+		}
+		desk, err := redpacket.NewHome(one)
+		if err != nil {
+			return nil, err
+		}
+		if desks[home] = desk; house == p.house {
+			own = desk
+		}
+	}
+	return redpacket.NewRouter(own, desks)
+}
+
+// newRelay is this region's relay; nil if relay.listen names no address.
+func (p *parts) newRelay() (run func(context.Context) error, err error) {
+	if p.cfg.Relay.Listen == "" {
+		return nil, nil
+	}
+	cfg := relay.Config{Secret: p.cfg.Relay.Secret, Log: p.log}
+	for _, h := range p.cfg.FarHomes() {
+		// A gateway waits for redis.timeout: it shall hear why, before.
+		timeout := p.cfg.Redis.Timeout * 4 / 5
+		home := relay.Home{Name: h.Name, Number: h.ID, Redis: resp.Config{
+			Addrs: h.Redis.Addrs, Cluster: h.Redis.Cluster, Username: h.Redis.Username, Password: h.Redis.Password, Timeout: timeout,
+		}}
+		if h.Redis.Replicas > 0 {
+			node, ok := h.Redis.NewRedis(nil).(*redis.Client)
+			if !ok {
+				return nil, fmt.Errorf("home %s: replicas are waited for on one Redis only, not on a cluster", h.Name)
+			}
+			p.onClose(node.Close)
+			home.Synced = func(ctx context.Context, shas ...string) error {
+				return changelog.AwaitReplicas(ctx, node, h.Redis.Replicas, timeout, shas...)
+			}
+		}
+		cfg.Homes = append(cfg.Homes, home)
+	}
+	server, err := relay.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.onClose(server.Close)
+	p.registry.MustRegister(relayCollector{server}, backendCollector{"home", func() (all []pipeline.Stats) {
+		for _, s := range server.Stats() {
+			all = append(all, s.Nodes...)
+		}
+		return all
+	}})
+	return func(ctx context.Context) error {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.cfg.Relay.Listen)
+		if err != nil {
+			return fmt.Errorf("relay.listen: %w", err)
+		}
+		p.log.Info("relay listens", "addr", ln.Addr(), "homes", len(cfg.Homes))
+		return server.Serve(ctx, ln)
+	}, nil
+}
