@@ -31,7 +31,7 @@ simulate-sync: ## deterministic simulation of the regions
 conformance: ## OpenResty's own test blocks: make conformance CORPUS=FILE
 	$(GO) run ./lua/conformance -corpus $(CORPUS)
 
-regions: build ## three regions on this machine, to watch
+regions: build ## three regions on this machine, to watch and to draw in
 	$(GO) run ./bench/regions
 
 bench: bench-money bench-sync bench-warm bench-lua bench-peers ## all benchmarks

@@ -54,6 +54,7 @@ type Process struct {
 	tb   TB
 	path string
 	args []string
+	env  []string // besides this process' own
 	dir  string
 	cred *syscall.Credential
 	addr string
@@ -79,6 +80,7 @@ func (p *Process) Start() {
 	}
 	defer log.Close()
 	cmd := exec.Command(p.path, p.args...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: p.cred}
 	if err := cmd.Start(); err != nil {
@@ -102,8 +104,7 @@ func (p *Process) await() {
 		}
 		select {
 		case <-p.done:
-			text, _ := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.path)+".log"))
-			p.tb.Fatalf("servers: %s %v ended at once:\n%s", p.path, p.args, text)
+			p.tb.Fatalf("servers: %s %v ended at once:\n%s", p.path, p.args, p.Output())
 		default:
 		}
 	}
@@ -142,6 +143,21 @@ func (p *Process) end(s syscall.Signal) {
 		cmd.Process.Kill()
 		<-done
 	}
+}
+
+// StartProgram starts a program of this house that listens on addr, with further environment.
+func StartProgram(tb TB, path string, env []string, addr string, args ...string) *Process {
+	tb.Helper()
+	p := &Process{tb: tb, path: find(tb, path), args: args, env: env, dir: tb.TempDir(), addr: addr}
+	p.Start()
+	tb.Cleanup(p.Kill)
+	return p
+}
+
+// Output is what the program has written so far.
+func (p *Process) Output() string {
+	text, _ := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.path)+".log"))
+	return string(text)
 }
 
 func start(tb TB, name string, port int, dir string, args []string) *Process {
