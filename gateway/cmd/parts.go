@@ -103,6 +103,7 @@ func newRedis(cfg config.Redis, block time.Duration) redis.UniversalClient {
 func (p *parts) openHouse(hot bool) error {
 	if way := p.relays[p.cfg.HomeID()]; way != nil {
 		var err error
+		p.hot = way.Client()
 		if p.house, err = p.farHouse(p.cfg.HomeID(), way); err != nil {
 			return err
 		}

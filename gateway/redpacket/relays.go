@@ -113,6 +113,9 @@ func (r *Relays) dial(ctx context.Context, network, _ string) (nc net.Conn, err 
 // Control is a client for reads, through the same relays.
 func (r *Relays) Control() redis.UniversalClient { return r.control }
 
+// Client is the pipelined client of one relay, for scripts' own questions to the home.
+func (r *Relays) Client() *resp.Client { return r.all[r.first].client }
+
 // Ready says whether a relay answers; the home behind it may not.
 func (r *Relays) Ready(context.Context) error {
 	for _, v := range r.all {
