@@ -25,6 +25,9 @@ lint: ## gofmt, vet, staticcheck
 simulate: ## deterministic simulation of money: make simulate SEEDS=100000
 	$(GO) run ./gateway/redpacket/sim/cmd -seeds $(SEEDS)
 
+drill: ## a million draws while every process is killed and stopped, again and again; then the proof
+	SLUICE_DRILL=1 $(GO) test ./gateway/e2e -run TestNoFenIsLostThroughKills -v -timeout 120m
+
 simulate-sync: ## deterministic simulation of the regions
 	$(GO) run ./cachesync/sim/cmd -seeds $(SEEDS)
 
@@ -51,4 +54,4 @@ bench-lua: ## a handler's overhead, beside nginx+LuaJIT
 bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
 	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice
 
-.PHONY: help build run test lint simulate simulate-sync conformance regions bench bench-money bench-sync bench-warm bench-lua bench-peers
+.PHONY: help build run test lint simulate drill simulate-sync conformance regions bench bench-money bench-sync bench-warm bench-lua bench-peers

@@ -3,13 +3,16 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"sluice/gateway/token"
+	"sluice/internal/servers"
 )
 
 // What a user heard.
@@ -18,28 +21,41 @@ type heard struct {
 	share, amount int64
 }
 
-// TestNoFenIsLostThroughKills draws a red packet of 16,000 shares by 20,000
-// users over 64 clients, who repeat what got no answer, while gateway, settle,
-// memcached and Redis are killed again and again.
+// size is how much a drill draws.
+type size struct {
+	users, shares, clients int
+	amount                 int64
+	rounds                 int           // of all faults
+	pause                  time.Duration // of a SIGSTOP
+}
+
+// TestNoFenIsLostThroughKills draws from one red packet over many clients, who
+// repeat what got no answer, while gateway, settle, memcached and Redis are
+// killed and stopped again and again. SLUICE_DRILL=1 is the drill of a million
+// draws: `make drill`.
 func TestNoFenIsLostThroughKills(t *testing.T) {
-	const users, shares, amount, clients = 20_000, 16_000, 16_000_000, 64
+	n := size{users: 20_000, shares: 16_000, amount: 16_000_000, clients: 64, rounds: 2, pause: 300 * time.Millisecond}
+	if os.Getenv("SLUICE_DRILL") != "" {
+		n = size{users: 1_000_000, shares: 800_000, amount: 800_000_000, clients: 256, rounds: 5, pause: 3 * time.Second}
+	}
 	h := startHouse(t)
 	funder := newClient(h.addr, h.token("sender", "fund"))
-	id := fund(t, funder, fmt.Sprintf(`{"amount":%d,"count":%d,"min":1,"max":200000}`, amount, shares))
+	id := fund(t, funder, fmt.Sprintf(`{"amount":%d,"count":%d,"min":1,"max":200000}`, n.amount, n.shares))
 
 	ring, err := token.NewRing([]token.Key{{ID: "k1", Algorithm: "HS256", Secret: testSecret}}, 0, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var results [users]heard
+	results := make([]heard, n.users)
 	var next, finished atomic.Int64
 	var wg sync.WaitGroup
-	for range clients {
+	start := time.Now()
+	for range n.clients {
 		wg.Go(func() {
 			c := newClient(h.addr, "")
 			for {
-				u := next.Add(1) - 1
-				if u >= users {
+				u := int(next.Add(1) - 1)
+				if u >= n.users {
 					return
 				}
 				c.token, _ = ring.Mint(token.Claims{UID: fmt.Sprintf("u%d", u)}, time.Hour)
@@ -48,11 +64,12 @@ func TestNoFenIsLostThroughKills(t *testing.T) {
 			}
 		})
 	}
-	kills := killAround(h, func() float64 { return float64(finished.Load()) / users })
+	faults := harm(h, n, func() float64 { return float64(finished.Load()) / float64(n.users) })
 	wg.Wait()
-	t.Logf("%d kills", kills())
+	took := time.Since(start)
+	t.Logf("%d draws in %v (%.0f/s) through %d faults", n.users, took.Round(time.Second), float64(n.users)/took.Seconds(), faults())
 
-	check(t, h, id, amount, shares, results[:])
+	check(t, h, id, n.amount, n.shares, results)
 }
 
 // drawUntilAnswered repeats a draw until there is an outcome, as a client does
@@ -71,27 +88,40 @@ func drawUntilAnswered(c *client, id string) heard {
 	return heard{outcome: "never answered"}
 }
 
-// killAround kills one part after the other, each twice, spread over the run;
-// the function it returns waits for the last one and counts.
-func killAround(h *house, progress func() float64) func() int {
+// harm kills one part after the other and stops each for a while, as often as
+// the size says, spread over the run; the function it returns waits for the
+// last fault and counts.
+func harm(h *house, n size, progress func() float64) func() int {
 	restart := func(p *process) func() {
 		return func() { p.kill(); time.Sleep(50 * time.Millisecond); p.start() }
 	}
-	parts := []func(){
-		restart(h.gateway), restart(h.settle),
-		func() { h.memcached.Kill(); h.memcached.Start() },
+	stop := func(signal func(os.Signal)) func() {
+		return func() { signal(syscall.SIGSTOP); time.Sleep(n.pause); signal(syscall.SIGCONT) }
+	}
+	server := func(p *servers.Process) func(os.Signal) {
+		return func(s os.Signal) {
+			if s == syscall.SIGSTOP {
+				p.Pause()
+			} else {
+				p.Resume()
+			}
+		}
+	}
+	faults := []func(){
+		restart(h.gateway), stop(h.settle.signal), restart(h.settle), stop(server(h.memcached.Process)),
+		func() { h.memcached.Kill(); h.memcached.Start() }, stop(h.gateway.signal), stop(server(h.redis.Process)),
 		func() { h.redis.Kill(); time.Sleep(50 * time.Millisecond); h.redis.Start() },
 	}
-	order := append(append([]func(){}, parts...), parts...) // Redis dies at 40 and 80 %
 	count := make(chan int, 1)
 	go func() {
-		for i, kill := range order {
-			for want := 0.9 * float64(i+1) / float64(len(order)+1); progress() < want; {
+		all := len(faults) * n.rounds
+		for i := range all {
+			for want := 0.9 * float64(i+1) / float64(all+1); progress() < want; {
 				time.Sleep(time.Millisecond)
 			}
-			kill()
+			faults[i%len(faults)]()
 		}
-		count <- len(order)
+		count <- all
 	}()
 	return func() int { return <-count }
 }
