@@ -16,6 +16,7 @@ import (
 	"sluice/gateway"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
+	"sluice/gateway/ledger/remote"
 	"sluice/gateway/modules"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
@@ -41,10 +42,6 @@ func Gateway() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var wins modules.Wins
-			if p.cfg.Ledger.DSN != "" {
-				wins = p.lazyLedger()
-			}
 			server, err := admin.New(p.cfg.Admin.Listen, p.cfg.Admin.Token, p.registry, p.log)
 			if err != nil {
 				return err
@@ -56,7 +53,7 @@ func Gateway() *cobra.Command {
 			}
 			server.Ready("memcached", memcachedReady(client))
 			cache := p.openCache(client)
-			front, err := p.newFront(frontParts{cache: cache, store: client, wins: wins, admin: server})
+			front, err := p.newFront(frontParts{cache: cache, store: client, wins: p.archive(), admin: server})
 			if err != nil {
 				return err
 			}
@@ -124,7 +121,7 @@ func tuneGC() {
 type frontParts struct {
 	cache *cachesync.Cache
 	store *memcache.Client // under cache
-	wins  modules.Wins
+	wins  remote.Source    // the ledger, or nil
 	admin *admin.Server
 	// Of the embedded house: an answer waits until the ledger has it.
 	confirm     func(ctx context.Context, pos redpacket.Position) error
@@ -133,13 +130,14 @@ type frontParts struct {
 
 // newFront builds the front tier and adds its routes to the admin listener.
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
-	desk, err := p.newDesk(redpacket.HomeConfig{
+	homes, err := p.newDesk(redpacket.HomeConfig{
 		Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
 		Filters: redpacket.NewFilters(f.cache),
 	})
 	if err != nil {
 		return nil, err
 	}
+	desk := redpacket.NewArchived(homes, f.wins)
 	push := p.cfg.Rooms.Push
 	if len(push) == 0 {
 		push = []string{"ws://" + p.cfg.Listen + "/connection/websocket"}

@@ -21,6 +21,7 @@ import (
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
 	"sluice/gateway/ledger/postgres"
+	"sluice/gateway/ledger/remote"
 	"sluice/gateway/ledger/sqlite"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/redpacket/relations"
@@ -222,17 +223,59 @@ type lazyLedger struct {
 
 func (p *parts) lazyLedger() *lazyLedger { return &lazyLedger{open: p.openLedger} }
 
-// WinsOf implements modules.Wins.
-func (l *lazyLedger) WinsOf(ctx context.Context, uid, cursor string, limit int) ([]ledger.Award, string, error) {
-	l.mu.Lock()
-	if l.store == nil {
-		var err error
-		if l.store, err = l.open(ctx); err != nil {
-			l.store = nil
-			l.mu.Unlock()
-			return nil, "", err
-		}
+// archive is the ledger as a gateway asks it: its own connection, settle, or nothing.
+func (p *parts) archive() remote.Source {
+	switch {
+	case p.cfg.Ledger.DSN != "":
+		return p.lazyLedger()
+	case p.cfg.Ledger.URL != "":
+		return remote.NewClient(p.cfg.Ledger.URL, p.cfg.Admin.Token)
 	}
-	l.mu.Unlock()
-	return l.store.WinsOf(ctx, uid, cursor, limit)
+	return nil
+}
+
+func (l *lazyLedger) get(ctx context.Context) (ledger.Store, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store == nil {
+		store, err := l.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.store = store
+	}
+	return l.store, nil
+}
+
+// RedPacket implements remote.Source, as the others do.
+func (l *lazyLedger) RedPacket(ctx context.Context, id string) (ledger.RedPacket, error) {
+	s, err := l.get(ctx)
+	if err != nil {
+		return ledger.RedPacket{}, err
+	}
+	return s.RedPacket(ctx, id)
+}
+
+func (l *lazyLedger) Award(ctx context.Context, redPacket, uid, n string) (ledger.Award, error) {
+	s, err := l.get(ctx)
+	if err != nil {
+		return ledger.Award{}, err
+	}
+	return s.Award(ctx, redPacket, uid, n)
+}
+
+func (l *lazyLedger) Wins(ctx context.Context, redPacket, cursor string, limit int) ([]ledger.Award, string, error) {
+	s, err := l.get(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return s.Wins(ctx, redPacket, cursor, limit)
+}
+
+func (l *lazyLedger) WinsOf(ctx context.Context, uid, cursor string, limit int) ([]ledger.Award, string, error) {
+	s, err := l.get(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return s.WinsOf(ctx, uid, cursor, limit)
 }

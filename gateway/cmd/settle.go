@@ -14,6 +14,7 @@ import (
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
 	"sluice/gateway/ledger"
+	"sluice/gateway/ledger/remote"
 	"sluice/gateway/redpacket"
 )
 
@@ -50,6 +51,7 @@ func Settle() *cobra.Command {
 					return err
 				}
 			}
+			remote.Serve(server, store)
 			keeper, err := p.newKeeper(store, server, client, false)
 			if err != nil {
 				return err

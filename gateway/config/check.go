@@ -66,6 +66,9 @@ func (c *Config) check() []problem {
 	if dsn := c.Ledger.DSN; dsn != "" && !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") && !strings.HasPrefix(dsn, "sqlite:") {
 		bad("ledger.dsn", "must begin with postgres:// or sqlite:")
 	}
+	if u := c.Ledger.URL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
+		bad("ledger.url", "must begin with http:// or https://")
+	}
 	if !oneOf(c.Payout.Provider, "auto", "webhook") {
 		bad("payout.provider", "%q is not one of auto, webhook", c.Payout.Provider)
 	}

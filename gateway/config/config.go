@@ -216,6 +216,11 @@ type Ledger struct {
 	// DSN is postgres://... or sqlite:PATH; "" means sqlite:<data>/ledger.db
 	// for `sluice run`, and is an error for `sluice settle`.
 	DSN string `yaml:"dsn"`
+	// URL lets a gateway without a dsn ask the ledger for what Redis has
+	// forgotten, and for a user's wins: the admin listener of `sluice settle`,
+	// such as http://10.0.0.7:8081, whose admin.token must be the same; "" means
+	// that old red packets are not found.
+	URL string `yaml:"url"`
 }
 
 // Payment is how senders pay.

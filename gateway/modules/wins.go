@@ -21,7 +21,7 @@ type winsModule struct {
 	problems
 }
 
-var errNoLedger = errors.New("my wins needs ledger.dsn in sluice.yaml")
+var errNoLedger = errors.New("my wins needs ledger.url or ledger.dsn in sluice.yaml")
 
 // winsPage is how many wins one answer lists.
 const winsPage = 100
