@@ -87,9 +87,9 @@ type Certifier struct {
 	tries [Buckets]rest
 }
 
-// rest is how long a bucket that failed is left alone.
+// rest is how often a bucket failed in a row, and how long it is left alone.
 type rest struct {
-	wait  time.Duration
+	tries int
 	until time.Time
 }
 
@@ -110,11 +110,14 @@ func NewCertifier(cfg CertifierConfig) (*Certifier, error) {
 	return &Certifier{CertifierConfig: cfg, h: cfg.House}, nil
 }
 
-// The rests of a bucket after certifications that failed: a week of them does not use up the
+// The rests of a bucket after certifications that failed: seconds, so that a bad link just before
+// the hour costs seconds, and minutes after manyTries, so that a week of them does not use up the
 // epochs.
 const (
 	minCertifyWait = time.Second
-	maxCertifyWait = 5 * time.Minute
+	maxCertifyWait = 8 * time.Second
+	longRest       = 5 * time.Minute
+	manyTries      = 30
 )
 
 // maxFaults in one certification, none of them a frozen bucket's, are a fault of Redis or ledger:
@@ -148,7 +151,7 @@ func (c *Certifier) Step(ctx context.Context) error {
 	now := c.h.now()
 	bad = slices.DeleteFunc(bad, func(b int) bool {
 		until := c.tries[b].until
-		return now.Before(until) && until.Sub(now) <= maxCertifyWait // else a clock was set back
+		return now.Before(until) && until.Sub(now) <= longRest // else a clock was set back
 	})
 	if len(bad) == 0 {
 		return nil
@@ -233,8 +236,25 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 	if top >= warnEpoch {
 		c.Log.Error("certify: the epochs of this home run out; see docs/restore.md", "epoch", top+1, "last", uint64(record.MaxEpoch))
 	}
-	return top + 1, nil
+	epoch, err := reserve.Run(ctx, c.h.control, []string{fmt.Sprintf("sluice:epoch:%d", c.h.home)}, top).Uint64()
+	if err != nil {
+		return 0, fmt.Errorf("reserving an epoch: %w", scriptError(err))
+	}
+	return epoch, nil
 }
+
+// reserve gives each number once: a raise that comes late, of a certification that was given up,
+// must not meet the scripts of a later one under the same number.
+var reserve = redis.NewScript(`
+local n = tonumber(redis.call('GET', KEYS[1]) or '0')
+local top = tonumber(ARGV[1])
+if top > n then
+  n = top
+end
+n = string.format('%.0f', n + 1)
+redis.call('SET', KEYS[1], n)
+return n
+`)
 
 // Certify certifies the buckets given, frozen ones too; nil means all. It is what Run does by
 // itself and `sluice redpacket certify` by command.
@@ -288,8 +308,14 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 		return report, errors.Join(errs...)
 	}
 	// What failed must not be opened by the scripts of the others: it moves on, alone.
+	var shut uint64
+	if len(bad) > 0 {
+		if shut, err = c.next(ctx, known); err != nil {
+			return report, errors.Join(append(errs, err)...)
+		}
+	}
 	for _, b := range bad {
-		if _, err := changelog.Raise(ctx, c.h.control, b, epoch+1, known[b].Position.Seq, ""); err != nil && !strings.Contains(err.Error(), changelog.Fenced) {
+		if _, err := changelog.Raise(ctx, c.h.control, b, shut, known[b].Position.Seq, ""); err != nil && !strings.Contains(err.Error(), changelog.Fenced) {
 			return report, errors.Join(append(errs, fmt.Errorf("bucket %d: keeping it shut: %w", b, err))...)
 		}
 	}
@@ -313,8 +339,11 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 // failed freezes a bucket that no further try can mend, and lets any other rest.
 func (c *Certifier) failed(ctx context.Context, b int, l ledger.Bucket, why error) {
 	t := &c.tries[b]
-	t.wait = min(max(2*t.wait, minCertifyWait), maxCertifyWait)
-	t.until = c.h.now().Add(t.wait)
+	wait := min(minCertifyWait<<min(t.tries, 8), maxCertifyWait)
+	if t.tries++; t.tries > manyTries {
+		wait = longRest
+	}
+	t.until = c.h.now().Add(wait)
 	if !errors.Is(why, ErrFrozen) || l.Frozen != nil || len(ledger.FreezeErrors(why)) > 0 { // the ledger froze these
 		return
 	}
