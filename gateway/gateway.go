@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"sluice/gateway/site"
 	"sluice/lua"
 	"sluice/lua/bundle"
+	"sluice/lua/socket"
 )
 
 // drainTime is how long requests in flight may take once the gateway ends.
@@ -65,7 +68,11 @@ func New(cfg config.Config, parts Parts) (*Gateway, error) {
 		}
 		g.trusted = append(g.trusted, prefix)
 	}
-	g.runtime = lua.NewRuntime(luaConfig(cfg, parts))
+	lc, err := luaConfig(cfg, parts)
+	if err != nil {
+		return nil, err
+	}
+	g.runtime = lua.NewRuntime(lc)
 	if err := g.loadScripts(); err != nil {
 		g.runtime.Close()
 		return nil, err
@@ -80,23 +87,44 @@ func New(cfg config.Config, parts Parts) (*Gateway, error) {
 	return g, nil
 }
 
-func luaConfig(cfg config.Config, parts Parts) lua.Config {
+func luaConfig(cfg config.Config, parts Parts) (lua.Config, error) {
+	authorities, err := certificates(cfg.Lua.TrustedCertificates)
+	if err != nil {
+		return lua.Config{}, err
+	}
 	breaches := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sluice_script_budget_breaches_total", Help: "Handler runs ended by their budget."}, []string{"route", "kind"})
 	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sluice_script_errors_total", Help: "Handler runs ended by an error."}, []string{"route", "phase"})
 	parts.Registry.MustRegister(breaches, failures)
 	return lua.Config{
-		Logger: parts.Logger, Modules: parts.Modules, MinVMs: cfg.Lua.VMs, MaxRequests: cfg.Lua.MaxVMs,
+		Logger: parts.Logger, Modules: parts.Modules, MinVMs: cfg.Lua.VMs, MaxRequests: cfg.Lua.MaxRequests,
 		Budget: lua.Budget{
 			Instructions: cfg.Lua.Instructions, Wall: cfg.Lua.WallTime,
 			Memory: cfg.Lua.MemoryBytes, Output: cfg.Lua.OutputBytes,
 		},
 		PackagePath: []string{"/usr/share/lua/5.1"},
 		Prefix:      cfg.Scripts,
+		Sockets:     socket.Config{TrustedCAs: authorities},
 		OnBreach:    func(b lua.Breach) { breaches.WithLabelValues(b.Route, b.Kind).Inc() },
 		OnError:     func(e lua.ScriptError) { failures.WithLabelValues(e.Route, e.Phase).Inc() },
+	}, nil
+}
+
+// certificates reads a PEM file; none named means nil, the system's.
+func certificates(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
 	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: lua.trusted_certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("gateway: lua.trusted_certificates: %s holds no PEM certificate", file)
+	}
+	return pool, nil
 }
 
 func (g *Gateway) loadScripts() (err error) {

@@ -302,9 +302,13 @@ type Lua struct {
 	OutputBytes int64 `yaml:"output_bytes"`
 	// VMs kept ready per bundle; 0 means 4 times the processors.
 	VMs int `yaml:"vms"`
-	// MaxVMs is how many handlers may run at once, waiting for backends
-	// included; who gets none within 100 ms is told "later"; 0 means 512.
-	MaxVMs int `yaml:"max_vms"`
+	// MaxRequests is how many requests may be in handlers at once, waiting for
+	// backends included, about 4 KB each; who gets no place within 100 ms is
+	// told "later"; 0 means 4096.
+	MaxRequests int `yaml:"max_requests"`
+	// TrustedCertificates is a PEM file of the authorities that cosockets trust
+	// in TLS handshakes; "" means the system's.
+	TrustedCertificates string `yaml:"trusted_certificates"`
 	// Unwatched turns off the watch over the scripts folder, so that only
 	// `sluice script push` changes the bundle.
 	Unwatched bool `yaml:"unwatched"`
@@ -328,6 +332,6 @@ func Default() Config {
 			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
 			InFlight: 20_000,
 		},
-		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, MaxVMs: 512},
+		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, MaxRequests: 4096},
 	}
 }
