@@ -13,6 +13,9 @@ import (
 
 var now = time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
 
+// still is a clock that stands: by time.Now a batch would have been paused since then.
+func still() time.Time { return now }
+
 func rec(v record.Version, payload string) record.Record {
 	return record.Record{Type: record.TypeUser, Version: v, Payload: []byte(payload)}
 }
@@ -29,7 +32,7 @@ func (f *fake) holds(t *testing.T, key string) record.Record {
 func TestNewestVersionStandsWhateverTheOrder(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		f, b := newFake(), &Batch{}
+		f, b := newFake(), &Batch{Now: still}
 		var writes []Write
 		newest := map[string]record.Version{}
 		for range 200 {
@@ -58,7 +61,7 @@ func TestNewestVersionStandsWhateverTheOrder(t *testing.T) {
 }
 
 func TestKeptWriteTellsWhatIsThere(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	w := []Write{{Key: "u:a", Record: rec(9, "new")}}
 	if err := b.Apply(context.Background(), f, w, now); err != nil || w[0].Outcome != Stored {
 		t.Fatal(w[0], err)
@@ -70,7 +73,7 @@ func TestKeptWriteTellsWhatIsThere(t *testing.T) {
 }
 
 func TestTombstoneStopsAnOlderWriteAndIsShortLived(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	var got int32
 	f.before = func(op *memcache.Op) { got = max(got, op.Expiry) }
 	dead := record.Record{Type: record.TypeUser, Version: 5, Flags: record.FlagTombstone}
@@ -95,7 +98,7 @@ func TestTombstoneStopsAnOlderWriteAndIsShortLived(t *testing.T) {
 }
 
 func TestWhatIsNoRecordIsReplacedAndCounted(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	f.put("u:a", []byte("foreign"))
 	f.put("u:b", nil)
 	w := []Write{{Key: "u:a", Record: rec(1, "a")}, {Key: "u:b", Record: rec(1, "b")}}
@@ -108,7 +111,7 @@ func TestWhatIsNoRecordIsReplacedAndCounted(t *testing.T) {
 }
 
 func TestExpiredRecordIsNotWritten(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	w := []Write{{Key: "u:a", Record: rec(1, "a"), Expiry: now.Unix() - 1}}
 	if err := b.Apply(context.Background(), f, w, now); err != nil {
 		t.Fatal(err)
@@ -119,7 +122,7 @@ func TestExpiredRecordIsNotWritten(t *testing.T) {
 }
 
 func TestOvertakenWriteTriesAgainButNotForEver(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	f.put("u:a", rec(1, "").Append(nil))
 	left := 3
 	f.before = func(op *memcache.Op) {
@@ -140,7 +143,7 @@ func TestOvertakenWriteTriesAgainButNotForEver(t *testing.T) {
 }
 
 func TestFailedNodeIsReportedPerWrite(t *testing.T) {
-	f, b := newFake(), &Batch{}
+	f, b := newFake(), &Batch{Now: still}
 	f.before = func(op *memcache.Op) {
 		if op.Key == "u:b" {
 			op.Err = memcache.ErrNodeDown
