@@ -132,7 +132,7 @@ type frontParts struct {
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	homes, err := p.newDesk(redpacket.HomeConfig{
 		Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
-		Filters: redpacket.NewFilters(f.cache),
+		Filters: redpacket.NewFilters(f.cache), SpreadAbove: p.cfg.RedPackets.SpreadAbove, SpreadParts: p.cfg.RedPackets.Parts,
 	})
 	if err != nil {
 		return nil, err

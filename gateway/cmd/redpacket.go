@@ -54,7 +54,8 @@ func Redpacket() *cobra.Command {
 		if err := p.openHouse(false); err != nil {
 			return nil, err
 		}
-		c.desk, err = redpacket.NewHome(redpacket.HomeConfig{House: p.house, Cache: nothing{}})
+		c.desk, err = redpacket.NewHome(redpacket.HomeConfig{House: p.house, Cache: nothing{},
+			SpreadAbove: cfg.RedPackets.SpreadAbove, SpreadParts: cfg.RedPackets.Parts})
 		return c, err
 	}
 	cmd.AddCommand(redpacketFund(open), redpacketShow(open), redpacketClose(open))

@@ -28,6 +28,12 @@ func (c *Config) check() []problem {
 			bad(field, "%q is not host:port", addr)
 		}
 	}
+	if c.RedPackets.Parts < 1 || c.RedPackets.Parts > 64 {
+		bad("redpackets.parts", "%d is not in 1..64", c.RedPackets.Parts)
+	}
+	if c.RedPackets.SpreadAbove < 0 {
+		bad("redpackets.spread_above", "%d is negative; 0 spreads only what asks for it", c.RedPackets.SpreadAbove)
+	}
 	addrs := func(field string, all []string) {
 		for i, s := range all {
 			if _, _, err := net.SplitHostPort(s); err != nil {

@@ -31,6 +31,8 @@ type Config struct {
 	Redis Redis `yaml:"redis"`
 	// Ledger is the durable record of money.
 	Ledger Ledger `yaml:"ledger"`
+	// RedPackets says how hot red packets are spread.
+	RedPackets RedPackets `yaml:"redpackets"`
 	// Payment says how senders pay for red packets.
 	Payment Payment `yaml:"payment"`
 	// Relay carries draws to the homes of other regions.
@@ -111,6 +113,17 @@ func (c Config) Syncing() cachesync.Config {
 		}}}
 	}
 	return s
+}
+
+// RedPackets says how hot red packets are spread over several buckets, and so over
+// the nodes of a Redis Cluster. A fund request may ask for its own number of parts.
+type RedPackets struct {
+	// SpreadAbove is the count from which a red packet is spread; 0 means that
+	// only those are whose fund request says so.
+	SpreadAbove int64 `yaml:"spread_above"`
+	// Parts is over how many buckets then, 1..64; left out it is 8. A good
+	// number is twice the masters of the cluster or more.
+	Parts int64 `yaml:"parts"`
 }
 
 // Region names the place a process runs in.
@@ -317,16 +330,17 @@ type Lua struct {
 // Default is the configuration every field left out has.
 func Default() Config {
 	return Config{
-		Region:    Region{Name: "local", ID: 1, Class: "idc"},
-		Listen:    "127.0.0.1:8080",
-		Admin:     Admin{Listen: "127.0.0.1:8081"},
-		Data:      "./data",
-		Scripts:   "./scripts",
-		Memcached: Memcached{Timeout: 200 * time.Millisecond},
-		Redis:     Redis{Timeout: 500 * time.Millisecond},
-		Payment:   Payment{Provider: "auto", Within: 15 * time.Minute},
-		Payout:    Payout{Provider: "auto", Tries: 8},
-		Rooms:     Rooms{TokenLife: 5 * time.Minute},
+		Region:     Region{Name: "local", ID: 1, Class: "idc"},
+		Listen:     "127.0.0.1:8080",
+		Admin:      Admin{Listen: "127.0.0.1:8081"},
+		Data:       "./data",
+		Scripts:    "./scripts",
+		Memcached:  Memcached{Timeout: 200 * time.Millisecond},
+		Redis:      Redis{Timeout: 500 * time.Millisecond},
+		Payment:    Payment{Provider: "auto", Within: 15 * time.Minute},
+		RedPackets: RedPackets{Parts: 8},
+		Payout:     Payout{Provider: "auto", Tries: 8},
+		Rooms:      Rooms{TokenLife: 5 * time.Minute},
 		Limits: Limits{
 			Connections: 100_000, HeaderBytes: 16 << 10, BodyBytes: 64 << 10,
 			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,

@@ -280,13 +280,17 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	if err != nil {
 		return CertifyReport{}, err
 	}
+	spreads, err := c.spreads(ctx)
+	if err != nil {
+		return CertifyReport{}, err
+	}
 	report := CertifyReport{Epoch: epoch}
 	set := c.h.book.At(epoch)
 	var bad []int
 	var errs []error
 	faults := 0
 	for _, b := range buckets {
-		r, err := c.bucket(ctx, b, known[b], set)
+		r, err := c.bucket(ctx, b, known[b], set, spreads)
 		if err != nil {
 			bad, errs = append(bad, b), append(errs, fmt.Errorf("bucket %d: %w", b, err))
 			if c.failed(ctx, b, known[b], err); !errors.Is(err, ErrFrozen) {

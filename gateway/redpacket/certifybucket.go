@@ -15,10 +15,10 @@ import (
 )
 
 // bucket certifies one bucket up to, but not including, the loading of the scripts.
-func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *script.Set) (BucketReport, error) {
+func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *script.Set, spreads []ledger.RedPacket) (BucketReport, error) {
 	r := BucketReport{Bucket: b}
 	k := &c.h.keys[b]
-	why, atLeast, err := c.lost(ctx, b, l)
+	why, atLeast, err := c.lost(ctx, b, l, spreads)
 	if err != nil {
 		return r, err
 	}
@@ -28,7 +28,7 @@ func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *scr
 	}
 	from := l.Epoch
 	for try := 1; ; try++ {
-		if l, err = c.record(ctx, b, l, set, &r); err == nil {
+		if l, err = c.record(ctx, b, l, set, spreads, &r); err == nil {
 			break
 		}
 		if try == 3 || r.Lost || !errors.Is(err, ledger.ErrFenced) && !errors.Is(err, ledger.ErrGap) {
@@ -41,7 +41,7 @@ func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *scr
 			return r, fmt.Errorf("reading positions: %w", err)
 		}
 		l = known[b]
-		why, _, err := c.lost(ctx, b, l)
+		why, _, err := c.lost(ctx, b, l, spreads)
 		if err == nil && (why != "" || l.Epoch != from) {
 			err = fmt.Errorf("redpacket: the ledger moved to epoch %d, position %v during the certification: %s", l.Epoch, l.Position, why)
 		}
@@ -56,7 +56,7 @@ func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *scr
 }
 
 // record posts the tail, writes again what Redis lost, and puts the certificate into the ledger.
-func (c *Certifier) record(ctx context.Context, b int, l ledger.Bucket, set *script.Set, r *BucketReport) (ledger.Bucket, error) {
+func (c *Certifier) record(ctx context.Context, b int, l ledger.Bucket, set *script.Set, spreads []ledger.RedPacket, r *BucketReport) (ledger.Bucket, error) {
 	l, err := c.tail(ctx, b, l, r)
 	if err != nil {
 		return l, err
@@ -66,7 +66,7 @@ func (c *Certifier) record(ctx context.Context, b int, l ledger.Bucket, set *scr
 		if err := c.load(ctx, set, script.Name.Mending); err != nil {
 			return l, err
 		}
-		if err := c.restore(ctx, b, set, r); err != nil {
+		if err := c.restore(ctx, b, set, r, spreads); err != nil {
 			return l, err
 		}
 	}
@@ -79,7 +79,7 @@ func (c *Certifier) record(ctx context.Context, b int, l ledger.Bucket, set *scr
 }
 
 // lost finds out whether Redis has forgotten something, and up to which seq it had counted.
-func (c *Certifier) lost(ctx context.Context, b int, l ledger.Bucket) (why string, atLeast uint64, err error) {
+func (c *Certifier) lost(ctx context.Context, b int, l ledger.Bucket, spreads []ledger.RedPacket) (why string, atLeast uint64, err error) {
 	k := &c.h.keys[b]
 	vals, err := c.h.control.HMGet(ctx, k.meta, "epoch", "seq", "win").Result()
 	if err != nil {
@@ -124,7 +124,9 @@ func (c *Certifier) lost(ctx context.Context, b int, l ledger.Bucket) (why strin
 	if why != "" {
 		return why, atLeast, nil
 	}
-	why, err = c.absent(ctx, b)
+	if why, err = c.absent(ctx, b); why == "" && err == nil {
+		why, err = c.absentPart(ctx, b, spreads)
+	}
 	return why, atLeast, err
 }
 

@@ -15,6 +15,8 @@ import (
 type CloserLedger interface {
 	ledger.RedPackets
 	ledger.Reader
+	Moves(ctx context.Context, redPacket string) ([]ledger.Move, error)
+	Positions(ctx context.Context, home int) (map[int]ledger.Bucket, error)
 }
 
 // CloserConfig is what a Closer is made of.
@@ -93,13 +95,14 @@ func (c *Closer) Step(ctx context.Context) error {
 // is left to the next start.
 const forgetAgain = 48 * time.Hour
 
-// filters publishes the filters of winners that are due, and ends quarantines that the ledger ended.
+// filters publishes the filters of winners that are due, and ends quarantines that the ledger
+// ended, and tends the spread red packets.
 func (c *Closer) filters(ctx context.Context) error {
-	var ids []ID
+	var ids []published
 	alive := ledger.Filter{States: []string{ledger.Funded, ledger.Closed, ledger.Refunded}, ClosesAfter: c.h.now().Add(-c.Keep)}
-	err := c.each(ctx, alive, func(_ context.Context, id ID, _ *ledger.RedPacket) error {
-		ids = append(ids, id)
-		return nil
+	err := c.each(ctx, alive, func(ctx context.Context, id ID, row *ledger.RedPacket) error {
+		ids = append(ids, published{id, spreadOver(row)})
+		return c.tend(ctx, id, row)
 	})
 	held, failed := c.h.publishFilters(ctx, ids)
 	return errors.Join(err, failed, c.unhold(ctx, held))
@@ -145,13 +148,16 @@ func (c *Closer) each(ctx context.Context, f ledger.Filter, do func(context.Cont
 	return errors.Join(errs...)
 }
 
-func (c *Closer) closeOne(ctx context.Context, id ID, _ *ledger.RedPacket) error {
+func (c *Closer) closeOne(ctx context.Context, id ID, row *ledger.RedPacket) error {
 	done, _, err := c.h.close(ctx, id, "time", "")
 	switch {
 	case errors.Is(err, ErrNotReady), errors.Is(err, ErrNotFound):
 		return nil // not open yet: the split worker will, and then it closes
 	case done && c.Closed != nil:
 		c.Closed(id)
+	}
+	if parts := spreadOver(row); err == nil && parts > 1 {
+		err = c.finish(ctx, id, parts)
 	}
 	return err
 }
@@ -175,13 +181,21 @@ func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error
 	if !r.Clean() || r.Unsettled != 0 || r.Quarantined != 0 {
 		return nil // kept until it is
 	}
-	keys := k.base(k.rp(text), k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text))
-	for h := range sp.Parts {
-		keys = append(keys, k.winnersPart(text, h, sp.Parts))
+	for i := sp.parts() - 1; i >= 0; i-- { // part 0 last: while it is there, the others are looked for
+		reply, err := c.h.atPart(ctx, id, i, script.Drop, func(k *keys, text string) []string {
+			keys := []string{k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text), k.notes(text), k.taken(text)}
+			for h := range sp.Parts {
+				keys = append(keys, k.winnersPart(text, h, sp.Parts))
+			}
+			return keys
+		}, text64(c.Keep.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		if reply != "done" && reply != "none" {
+			return nil // not closed that long
+		}
+		c.Log.Info("forgot", "redpacket", text, "part", i, "reply", reply)
 	}
-	reply, _, err := c.h.run(ctx, id.Bucket(), script.Drop, keys, []string{text, text64(c.Keep.Milliseconds())}, nil)
-	if err == nil {
-		c.Log.Info("forgot", "redpacket", text, "reply", string(reply))
-	}
-	return err
+	return nil
 }

@@ -165,6 +165,7 @@ type State struct {
 	Seed        string // hex; shown after close
 
 	parts    int64  // winners' hashes
+	spread   int64  // parts it is spread over, at least 1
 	password string // hash
 	filter   int64  // chunks of the winners' filter, 0 none yet
 	version  uint64 // of the cache record

@@ -26,6 +26,36 @@
 //     not know them and answers NOSCRIPT; nothing is drawn until the Certifier has compared
 //     Redis with the ledger, raised the epoch and loaded the new texts.
 //
+// # Spread over several buckets
+//
+// A hot red packet is spread when it is funded: by its body (`parts`) or by its count. Part i
+// stands in bucket (bucket of the id + i) mod 64, a uid belongs to one part for ever (partOf), and each
+// part holds one range of shares, so its draws are those of any red packet. The number of parts
+// stands in the rp: record; only part 0's bucket mints that record, from the sums of all parts.
+//
+//	  part 2 (rich)                 ledger                part 5 (dry)
+//	give: range off, event, note
+//	      |------ win stream ------> move posted
+//	      |                             |---- take: once ----> range on
+//	clear: note off <-------------------------------------------|
+//
+// A part that is dry makes the richest give half of its range (at most 4096 shares). The giving event's
+// place in its stream is the move's name. The ledger has the move before the receiver has the
+// range, so at any moment the ledger says which part answers for which share: what bucket b
+// may have won beyond what is known is what it began with and was given, less what it gave and
+// what was won. A part that is restored is quarantined by that and the others draw on; a give
+// that Redis forgot reached nobody. Settler and Closer end moves, whoever began them; until
+// then the draws of the dry part wait a moment, and are "later" after that.
+//
+//   - soldout is told after two readings of all parts find nothing left, nothing on its way and
+//     nothing moved in between, and a draw after that finds its part still dry.
+//   - Close fences every part (state z), part 0 last; then moves are ended; then each part tells the
+//     ledger what it has left, and part 0 only when the ledger has the closes of all others.
+//   - Reconcile cuts each part at its bucket's position; a range known as given and not as
+//     taken is counted once, as left.
+//   - A bucket that is being certified answers for its part with "later" and stops soldout and
+//     close, not the draws of the other parts.
+//
 // # Roles
 //
 // Desk is what a gateway needs: fund, look, draw, show, winners, close. Settler,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -169,24 +170,17 @@ func (s *FilterSource) Fill(ctx context.Context, keys []string) ([]cachesync.Fil
 }
 
 // publishFilter makes the filter of a red packet that nobody can win from any more.
-func (h *House) publishFilter(ctx context.Context, id ID, parts int64) error {
-	k := &h.keys[id.Bucket()]
+func (h *House) publishFilter(ctx context.Context, p published, hashesOf int64) error {
+	id, k := p.id, &h.keys[p.id.Bucket()]
 	text := id.String()
-	// What is read here counts only for the epoch it was read in: published under a later one,
-	// it would hide the winners that an uncertified Redis had forgotten.
-	_, set, err := h.run(ctx, id.Bucket(), script.Probe, k.base(), nil, nil)
-	if err != nil {
-		return err
-	}
 	var hashes []uint64
-	for part := range parts {
-		uids, err := h.control.HKeys(ctx, k.winnersPart(text, part, parts)).Result()
+	var set *script.Set // of part 0
+	for i := p.parts - 1; i >= 0; i-- {
+		list, at, err := h.winnerHashes(ctx, id, i, hashesOf)
 		if err != nil {
-			return scriptError(err)
+			return err
 		}
-		for _, uid := range uids {
-			hashes = append(hashes, xxhash.Sum64String(uid))
-		}
+		hashes, set = append(hashes, list...), at
 	}
 	chunks := buildFilter(hashes)
 	for i, chunk := range chunks {
@@ -202,11 +196,42 @@ func (h *House) publishFilter(ctx context.Context, id ID, parts int64) error {
 	return nil
 }
 
+// winnerHashes reads the winners of one part. What is read counts only for the epoch it was read in:
+// published under a later one, it would hide the winners that an uncertified Redis had
+// forgotten. So a part beside the first is probed again; part 0's set publishes.
+func (h *House) winnerHashes(ctx context.Context, id ID, part int, hashesOf int64) (hashes []uint64, set *script.Set, err error) {
+	b, text := id.PartBucket(part), id.String()
+	k := &h.keys[b]
+	if _, set, err = h.run(ctx, b, script.Probe, k.base(), nil, nil); err != nil {
+		return nil, nil, err
+	}
+	for one := range hashesOf {
+		uids, err := h.control.HKeys(ctx, k.winnersPart(text, one, hashesOf)).Result()
+		if err != nil {
+			return nil, nil, scriptError(err)
+		}
+		for _, uid := range uids {
+			hashes = append(hashes, xxhash.Sum64String(uid))
+		}
+	}
+	if part > 0 {
+		_, err = h.backend.EvalSHA(ctx, set.SHA(script.Probe), k.base(), nil, nil)
+	}
+	return hashes, set, err
+}
+
+// published is a red packet whose filter may be due.
+type published struct {
+	id    ID
+	parts int
+}
+
 // publishFilters looks for red packets whose last win is past and whose filter is not out. It
 // returns those that hold quarantined shares: they get none.
-func (h *House) publishFilters(ctx context.Context, ids []ID) (held []ID, err error) {
+func (h *House) publishFilters(ctx context.Context, ids []published) (held []ID, err error) {
 	asks := make([]ask, len(ids))
-	for i, id := range ids {
+	for i := range ids {
+		id := ids[i].id
 		asks[i] = ask{bucket: id.Bucket(), key: h.keys[id.Bucket()].rp(id.String()), fields: []string{"s", "f", "q", "wp", "fix"}}
 	}
 	h.ask(ctx, asks)
@@ -217,11 +242,19 @@ func (h *House) publishFilters(ctx context.Context, ids []ID) (held []ID, err er
 			continue // next time
 		}
 		str := func(i int) string { s, _ := v[i].(string); return s }
-		if str(2) != "0" && str(2) != "" {
-			held = append(held, ids[i])
+		if str(2) != "0" && str(2) != "" && ids[i].parts == 1 {
+			held = append(held, ids[i].id)
 		}
 		if s := str(0); (s != "x" && s != "c") || str(1) != "0" || str(2) != "0" || strings.Contains(str(4), ";"+ModePortal+";") {
 			continue
+		}
+		// A spread one is sold out in part 0 when it is in all parts; their quarantine counts too.
+		if ids[i].parts > 1 {
+			if list := h.pieces(ctx, ids[i].id, ids[i].parts, 0); broken(list) != nil || slices.ContainsFunc(list, func(p piece) bool {
+				return p.q != 0 || p.k < p.n && p.state != "c"
+			}) {
+				continue
+			}
 		}
 		parts, err := strconv.ParseInt(str(3), 10, 64)
 		if err == nil {

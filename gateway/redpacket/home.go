@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -41,8 +42,12 @@ type HomeConfig struct {
 	// Relations is asked for the audience `fans` when the handler has not (DrawRequest.Fan); nil
 	// means that only the handler's word counts.
 	Relations Relations
-	Tries     int64     // wrong passwords a user has for a red packet; 0 means 5
-	Random    io.Reader // nil means crypto/rand
+	// SpreadAbove is the count from which a red packet is spread over SpreadParts buckets when its
+	// fund request does not say how many; 0 means never.
+	SpreadAbove, SpreadParts int64
+
+	Tries  int64     // wrong passwords a user has for a red packet; 0 means 5
+	Random io.Reader // nil means crypto/rand
 }
 
 // confirmWithin is how long an answer waits for the ledger, below the wall time of a handler. Who
@@ -52,11 +57,12 @@ const confirmWithin = 1500 * time.Millisecond
 // Home is the Desk of a red packet's home region: Redis is near.
 type Home struct {
 	HomeConfig
-	h     *House
-	calls sync.Pool
-	looks sync.Pool
-	local local  // of Cache, if it keeps copies
-	known states // of the red packets whose records are copies
+	h       *House
+	calls   sync.Pool
+	looks   sync.Pool
+	local   local // of Cache, if it keeps copies
+	borrows flights
+	known   states // of the red packets whose records are copies
 }
 
 var _ Desk = (*Home)(nil)
@@ -108,6 +114,9 @@ func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
 		}
 	}
 	s := makeSpec(d.h.ids, id, &req, d.h.now().UnixMilli())
+	if req.Parts == 0 && d.SpreadAbove > 0 && req.Count > d.SpreadAbove && d.SpreadParts > 1 && req.Mode != ModePortal {
+		s.Spread = min(d.SpreadParts, MaxParts, req.Count)
+	}
 	k := &d.h.keys[id.Bucket()]
 	fields, table := s.fields(), s.table(nil)
 	args := []string{s.ID, s.Hash, text64(s.Count), text64(s.Amount), text64(s.ClosesMS), text64(s.expiry()), s.fix()}
@@ -165,11 +174,26 @@ func (d *Home) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
 		}
 		st = &s
 	}
-	for range 3 {
+	sold, dries := false, 0
+	until := d.h.now().Add(borrowWithin)
+	for tries := 0; tries < 3; {
 		out, again, err := d.draw(ctx, &req, st)
+		if errors.Is(err, errDry) {
+			if sold { // nothing was left anywhere before this draw was made: what it found is final
+				return Outcome{Kind: SoldOut, Now: out.Now}, nil
+			}
+			if dries++; dries > 8 || !d.h.now().Before(until) { // others take each range before us
+				return Outcome{}, Later(300*time.Millisecond, err)
+			}
+			if sold, err = d.borrow(ctx, req.ID, int(st.spread), partOf(req.UID, st.spread)); err != nil {
+				return Outcome{}, err
+			}
+			continue
+		}
 		if !again {
 			return out, err
 		}
+		tries++
 		s, err := d.read(ctx, req.ID)
 		if err != nil {
 			return Outcome{}, err
@@ -183,10 +207,11 @@ func (d *Home) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
 func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outcome, again bool, err error) {
 	c := d.calls.Get().(*call)
 	defer d.calls.Put(c)
-	b := req.ID.Bucket()
+	part := partOf(req.UID, st.spread)
+	b := req.ID.PartBucket(part)
 	k := &d.h.keys[b]
 	var rp, sh, winners string
-	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, st.parts, c.space)
+	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, part, st.parts, c.space)
 	text := rp[len(rp)-IDLen:]
 	pass := "0"
 	if st.Lock == LockPassword {
@@ -194,7 +219,7 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 			return d.wrong(st, "password"), false, nil
 		}
 		if !d.h.ids.passwordMatches(req.ID, req.Password, st.password) {
-			return d.try(ctx, req, text)
+			return d.try(ctx, req, part)
 		}
 		pass = "1"
 	}
@@ -234,6 +259,9 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 		return Outcome{}, false, err
 	}
 	out, again, err = parseDraw(name, reply)
+	if part > 0 && errors.Is(err, ErrNotFound) { // it is being set up, or written again
+		err = Later(300*time.Millisecond, fmt.Errorf("%w: part %d of %s", ErrNotReady, part, text))
+	}
 	if err != nil || again {
 		return out, again, err
 	}
@@ -264,9 +292,10 @@ func (d *Home) wrong(st *State, why string) Outcome {
 }
 
 // try counts a wrong password.
-func (d *Home) try(ctx context.Context, req *DrawRequest, text string) (Outcome, bool, error) {
-	k := &d.h.keys[req.ID.Bucket()]
-	reply, _, err := d.h.run(ctx, req.ID.Bucket(), script.Try, k.base(k.rp(text), k.tries(text)),
+func (d *Home) try(ctx context.Context, req *DrawRequest, part int) (Outcome, bool, error) {
+	b, text := req.ID.PartBucket(part), req.ID.String()
+	k := &d.h.keys[b]
+	reply, _, err := d.h.run(ctx, b, script.Try, k.base(k.part(text, part), k.tries(text)),
 		[]string{req.UID, text64(d.Tries)}, nil)
 	if err != nil {
 		return Outcome{}, false, err
@@ -311,6 +340,8 @@ func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error
 		o = Outcome{Kind: Denied, Reason: strings.Clone(c.text()), Left: c.int(), Now: c.int()}
 	case "parts":
 		return o, true, nil
+	case "dry":
+		return Outcome{Now: c.int()}, false, errDry
 	case "none":
 		return o, false, ErrNotFound
 	case "frozen":
@@ -342,6 +373,12 @@ func (d *Home) read(ctx context.Context, id ID) (State, error) {
 	st, err := parseState(id, payload, v, d.h.now().UnixMilli())
 	if err != nil {
 		return st, err
+	}
+	if st.spread > 1 {
+		if list := d.h.pieces(ctx, id, int(st.spread), 0); broken(list) == nil && list[0].b == 0 && list[0].state != "p" {
+			st.Left, st.LeftAmount, st.Quarantined = total(list)
+		}
+		return st, nil
 	}
 	if taken, ok := vals[3].(string); ok { // newer than what was emitted
 		if k, err := strconv.ParseInt(taken, 10, 64); err == nil {
@@ -407,8 +444,44 @@ func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool,
 		return false, pos, ErrSender
 	case "state", "early":
 		return false, pos, fmt.Errorf("%w: it is %s", ErrNotReady, stateWord(rest))
+	case "spread":
+		if parts, err := strconv.Atoi(rest); err == nil {
+			done, err = h.fence(ctx, id, parts, reason, by)
+			return done, pos, err
+		}
 	}
 	return false, pos, oddReply(script.Close, reply)
+}
+
+// fence ends the draws from all parts of a spread red packet, part 0 last; what is left is
+// counted and told to the ledger afterwards (Closer.finish). Who finds one part fenced goes on
+// where another was stopped.
+func (h *House) fence(ctx context.Context, id ID, parts int, reason, by string) (done bool, err error) {
+	for i := parts - 1; i >= 0; i-- {
+		args := []string{"z", reason, by, "0", "0", "0"}
+		if i == 0 {
+			list := h.pieces(ctx, id, parts, 0)
+			if err := broken(list); err != nil {
+				return false, err
+			}
+			copy(args[3:], totalArgs(list))
+		}
+		reply, err := h.atPart(ctx, id, i, script.Fence, nil, args...)
+		if err != nil {
+			return false, err
+		}
+		switch word, rest, _ := strings.Cut(reply, "|"); word {
+		case "done", "again":
+			done = word == "done"
+		case "sender":
+			return false, ErrSender
+		case "none", "state", "early":
+			return false, fmt.Errorf("%w: part %d of %s is %s", ErrNotReady, i, id, stateWord(rest))
+		default:
+			return false, oddReply(script.Fence, []byte(reply))
+		}
+	}
+	return done, nil
 }
 
 // commitHex is the promise of a seed as it is shown.

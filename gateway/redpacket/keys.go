@@ -72,8 +72,12 @@ func (k *keys) winnersPart(id string, h, parts int64) string {
 
 // ofDraw makes the three keys of a draw in one piece of memory, with space to build it in.
 // id's text is the end of rp.
-func (k *keys) ofDraw(id ID, uid string, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
-	b := id.Append(append(append(space[:0], k.tag...), ":rp:"...))
+func (k *keys) ofDraw(id ID, uid string, part int, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
+	name := ":rp:"
+	if part > 0 {
+		name = ":rq:" // see part
+	}
+	b := id.Append(append(append(space[:0], k.tag...), name...))
 	one := len(b)
 	b = id.Append(append(append(b, k.tag...), ":sh:"...))
 	two := len(b)

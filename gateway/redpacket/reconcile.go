@@ -99,6 +99,10 @@ type cut struct {
 	events  []event
 	first   uint64 // p of the first event behind the ledger's position
 	any     bool
+	// Of a part of a spread one.
+	late  [][2]int64      // ranges that came while it was fenced
+	notes []note          // ranges that it gave and that are not cleared
+	taken map[string]bool // moves that it took
 }
 
 // Reconcile compares split plan, Redis and ledger at one stream position: the ledger is read
@@ -139,32 +143,46 @@ func reconcile(ctx context.Context, h *House, l ReconcileLedger, id ID) (r Repor
 	if err != nil {
 		return r, false, fmt.Errorf("reconcile %s: %w", text, err)
 	}
-	pos := sums.Positions[id.Bucket()].Position
-	c, err := h.cut(ctx, id, pos)
-	if err != nil {
-		return r, false, fmt.Errorf("reconcile %s: %w", text, err)
-	}
-	if c.any && c.first != pos.Seq || !c.any && c.win > pos.Seq {
-		return r, true, fmt.Errorf("reconcile %s: the win stream behind the ledger's position %s is not whole", text, pos)
-	}
-	r.fill(&row, &sums, pos)
-	for i := range c.events {
-		if e := &c.events[i]; e.isEnd {
-			r.Unsettled += e.end.Left
-			book.ended = true
-		} else {
-			book.win(&e.win)
-			r.Unsettled += e.win.Amount
+	r.fill(&row, &sums, sums.Positions[id.Bucket()].Position)
+	cuts := make([]cut, sp.parts())
+	moves := sums.Moves
+	for i := range cuts {
+		c := &cuts[i]
+		b := id.PartBucket(i)
+		pos := sums.Positions[b].Position
+		if *c, err = h.cut(ctx, id, i, sp.parts(), pos); err != nil {
+			return r, false, fmt.Errorf("reconcile %s: %w", text, err)
+		}
+		if c.any && c.first != pos.Seq || !c.any && c.win > pos.Seq {
+			return r, true, fmt.Errorf("reconcile %s: the win stream of bucket %d behind the ledger's position %s is not whole", text, b, pos)
+		}
+		for j := range c.events {
+			switch e := &c.events[j]; {
+			case e.isEnd:
+				r.Unsettled += e.end.Left
+				book.closed(e.end.LeftShares)
+			case e.isMove:
+				e.move.From = b
+				moves = append(moves, e.move)
+			default:
+				book.win(&e.win)
+				r.Unsettled += e.win.Amount
+			}
 		}
 	}
-	book.ended = book.ended || len(sums.Closes) > 0
+	for i := range sums.Closes {
+		book.closed(sums.Closes[i].LeftShares)
+	}
+	if again := book.transit(id, cuts, moves); again {
+		return r, true, fmt.Errorf("reconcile %s: ranges move between its parts under every reading", text)
+	}
 	for _, held := range sums.Held {
 		if held.Released == "" {
 			book.hold(int64(held.Share))
 		}
 	}
-	book.check(&c, &sums)
-	return r, false, nil
+	book.check(cuts, &sums)
+	return r, book.lost, nil
 }
 
 func (r *Report) fill(row *ledger.RedPacket, s *ledger.Sums, pos ledger.Position) {
@@ -180,14 +198,17 @@ func (r *Report) fill(row *ledger.RedPacket, s *ledger.Sums, pos ledger.Position
 
 // tally counts who has which share.
 type tally struct {
-	r     *Report
-	sp    *spec
-	plan  []int64 // nil for a portal
-	has   []bool
-	who   map[string]int64 // uid|n -> share; only for red packets small enough
-	won   int64
-	next  int64
-	ended bool
+	r    *Report
+	sp   *spec
+	plan []int64 // nil for a portal
+	has  []bool
+	who  map[string]int64 // uid|n -> share; only for red packets small enough
+	won  int64
+	next int64
+	ends int          // close events known
+	back int64        // shares that they sent back
+	road map[int]bool // shares on their way between parts
+	lost bool         // a range on its way has no note: it may have arrived between the readings
 }
 
 func newTally(r *Report, sp *spec, plan []int64) *tally {
@@ -228,32 +249,43 @@ func (t *tally) hold(share int64) {
 	}
 }
 
+// closed counts a close event; a spread red packet has one for each part.
+func (t *tally) closed(shares int) {
+	t.ends++
+	t.back += int64(shares)
+}
+
 // check holds the sums and the shares against Redis.
-func (t *tally) check(c *cut, s *ledger.Sums) {
+func (t *tally) check(cuts []cut, s *ledger.Sums) {
 	r := t.r
 	if err := s.Check(); err != nil {
 		r.differ(Unbalanced, -1, "", "%v", err)
 	}
+	c := &cuts[0]
 	switch {
-	case c.found && !t.ended && c.state != "c":
+	case len(cuts) > 1:
+		t.sumParts(cuts)
+	case c.found && t.ends == 0 && c.state != "c":
 		r.Left = c.left
-	case c.found && !t.ended:
+	case c.found && t.ends == 0:
 		r.differ(Unbalanced, -1, "", "closed in Redis, and no close event is known")
-	case !c.found && !t.ended && s.RedPacket.State == ledger.Funded:
+	case !c.found && t.ends == 0 && s.RedPacket.State == ledger.Funded:
 		r.differ(Missing, -1, "", "Redis has no such red packet")
 	}
 	if sum := r.Paid + r.Payable + r.Unsettled + r.Left + r.Refunding + r.Refunded + r.Quarantined; sum != r.Funded {
 		r.differ(Unbalanced, -1, "", "funded %d, all the rest sums to %d", r.Funded, sum)
+	}
+	if len(cuts) > 1 {
+		t.checkParts(cuts, s)
+		return
 	}
 	taken := t.next
 	if c.found && c.k >= 0 && c.state != "p" && c.state != "u" {
 		taken = c.k
 	}
 	for share := range int64(len(t.has)) {
-		if share < taken && !t.has[share] {
-			if !t.released(s, share) {
-				r.differ(Missing, share, "", "taken, and no award, event or quarantine is known")
-			}
+		if share < taken && !t.has[share] && !t.released(s, share) {
+			r.differ(Missing, share, "", "taken, and no award, event or quarantine is known")
 		}
 		if share >= taken && t.has[share] {
 			r.differ(Orphan, share, "", "won, and Redis has taken only %d", taken)
@@ -270,25 +302,28 @@ func (t *tally) released(s *ledger.Sums, share int64) bool {
 	return false
 }
 
-// cut reads Redis at one moment.
-func (h *House) cut(ctx context.Context, id ID, pos ledger.Position) (c cut, err error) {
-	text := id.String()
-	k := &h.keys[id.Bucket()]
-	set, err := h.set(ctx, id.Bucket())
+// cut reads one part in Redis at one moment.
+func (h *House) cut(ctx context.Context, id ID, part, parts int, pos ledger.Position) (c cut, err error) {
+	text, b := id.String(), id.PartBucket(part)
+	k := &h.keys[b]
+	set, err := h.set(ctx, b)
 	if err != nil {
 		return c, err
 	}
-	keys, args := k.base(k.rp(text)), []any{text, pos.String()}
+	keys, args := k.base(k.part(text, part)), []any{text, pos.String()}
+	if parts > 1 {
+		keys = append(keys, k.notes(text), k.taken(text))
+	}
 	vals, err := h.control.EvalSha(ctx, set.SHA(script.Recon), keys, args...).Slice()
 	if err != nil && isFenced(scriptError(err)) {
-		if set, changed := h.relearn(ctx, id.Bucket(), set); changed {
+		if set, changed := h.relearn(ctx, b, set); changed {
 			vals, err = h.control.EvalSha(ctx, set.SHA(script.Recon), keys, args...).Slice()
 		}
 	}
 	if err != nil {
 		return c, scriptError(err)
 	}
-	if len(vals) != 10 {
+	if len(vals) < 10 {
 		return c, fmt.Errorf("redpacket: script recon answered %v", vals)
 	}
 	str := func(i int) string { s, _ := vals[i].(string); return s }
@@ -307,7 +342,10 @@ func (h *House) cut(ctx context.Context, id ID, pos ledger.Position) (c cut, err
 		}
 		c.events = append(c.events, ev)
 	}
-	return c, nil
+	if parts > 1 && len(vals) == 13 {
+		err = c.parts(str(10), vals[11], vals[12])
+	}
+	return c, err
 }
 
 // rawMessage reads a stream entry as a script returns it.

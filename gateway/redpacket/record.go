@@ -12,7 +12,7 @@ import (
 // Payloads are texts, since Lua writes them and Go reads them:
 //
 //	rp:  1;state;left;leftamount;quarantined;filter;commit;seed;fix
-//	fix  amount;count;mode;audience;lock;min;max;sender;opens;closes;cap;parts;password
+//	fix  amount;count;mode;audience;lock;min;max;sender;opens;closes;cap;hashes;password[;parts]
 //	w:   share,amount,ms
 //
 // No field can hold a separator: numbers, words of ours, uids, hex.
@@ -29,6 +29,9 @@ func (s *spec) fix() string {
 	f := []string{
 		text64(s.Amount), text64(s.Count), s.Mode, s.Audience, s.Lock, text64(s.Min), text64(s.Max), s.Sender,
 		text64(s.OpensMS), text64(s.ClosesMS), text64(s.Cap), text64(s.Parts), s.Password,
+	}
+	if s.Spread > 1 {
+		f = append(f, text64(s.Spread))
 	}
 	return strings.Join(f, ";")
 }
@@ -83,7 +86,7 @@ func stateWord(s string) string {
 		return StateOpen
 	case "x":
 		return StateSoldOut
-	case "c":
+	case "c", "z": // of a spread one: fenced, what is left is being counted
 		return StateClosed
 	case "e":
 		return StateExpired
@@ -100,7 +103,8 @@ func parseState(id ID, payload string, version record.Version, nowMS int64) (Sta
 
 // parsePayload is parseState but for what depends on the clock.
 func parsePayload(id ID, payload string, version record.Version) (State, error) {
-	if strings.Count(payload, ";") != 7+fixFields {
+	more := strings.Count(payload, ";") - 7 - fixFields
+	if more != 0 && more != 1 {
 		return State{}, errPayload
 	}
 	c := cutter{rest: payload, sep: ';'}
@@ -116,8 +120,11 @@ func parsePayload(id ID, payload string, version record.Version) (State, error) 
 	st.Min, st.Max = c.int(), c.int()
 	st.Sender = strings.Clone(c.text())
 	st.OpensAt, st.ClosesAt, st.Cap, st.parts = c.int(), c.int(), c.int(), c.int()
-	st.password = strings.Clone(c.text())
-	if st.State == "" || c.bad || st.parts < 1 {
+	st.password, st.spread = strings.Clone(c.text()), 1
+	if more == 1 {
+		st.spread = c.int()
+	}
+	if st.State == "" || c.bad || st.parts < 1 || st.spread < 1 || st.spread > MaxParts {
 		return State{}, errPayload
 	}
 	return st, nil

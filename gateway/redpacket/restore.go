@@ -11,12 +11,12 @@ import (
 	"sluice/gateway/redpacket/script"
 )
 
-// restore writes every red packet of a bucket again, as the ledger knows it.
-func (c *Certifier) restore(ctx context.Context, b int, set *script.Set, r *BucketReport) error {
+// restore writes every red packet, and every part of a spread one, of a bucket again, as the ledger knows it.
+func (c *Certifier) restore(ctx context.Context, b int, set *script.Set, r *BucketReport, spreads []ledger.RedPacket) error {
 	var rows []ledger.RedPacket
 	err := c.Ledger.EachRedPacket(ctx, ledger.Filter{Homes: []int{int(c.h.home)}, Buckets: []int{b}},
 		func(row ledger.RedPacket) error {
-			if row.State != ledger.Expired && c.h.now().Sub(row.ClosesAt) < recordAfterClose {
+			if (row.State == ledger.Unpaid || spreadOver(&row) == 1) && row.State != ledger.Expired && c.h.now().Sub(row.ClosesAt) < recordAfterClose {
 				rows = append(rows, row)
 			}
 			return nil
@@ -32,7 +32,15 @@ func (c *Certifier) restore(ctx context.Context, b int, set *script.Set, r *Buck
 		r.Restored++
 		r.Quarantined = append(r.Quarantined, held...)
 	}
-	return nil
+	return c.partsIn(b, spreads, func(row *ledger.RedPacket, id ID, part int) error {
+		held, err := c.restorePart(ctx, b, set, row, id, part)
+		if err != nil {
+			return fmt.Errorf("restoring part %d of %s: %w", part, row.ID, err)
+		}
+		r.Restored++
+		r.Quarantined = append(r.Quarantined, held...)
+		return nil
+	})
 }
 
 // known is what the ledger says of a red packet's shares.
@@ -74,7 +82,7 @@ func (c *Certifier) restoreOne(ctx context.Context, b int, set *script.Set, row 
 	}
 	for at := 0; at < len(digits); at += storeChunk {
 		chunk := digits[at:min(at+storeChunk, len(digits))]
-		if err := c.call(ctx, set, script.Store, k.base(k.rp(sp.ID), k.sh(sp.ID)), text64(int64(at)), string(chunk)); err != nil {
+		if err := c.call(ctx, set, script.Store, k.base(k.rp(sp.ID), k.sh(sp.ID)), sp.ID, text64(int64(at)), string(chunk)); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +49,7 @@ type Settler struct {
 	looked  time.Time
 	trimmed [Buckets]uint64
 	trimAt  time.Time
+	moves   map[ID]time.Time // spread red packets with moves on their way, and when to look
 	ticks   map[ID]time.Time // red packets whose record may lag behind, and when to look
 
 	mu      sync.Mutex // guards the rest
@@ -74,7 +77,7 @@ func NewSettler(cfg SettlerConfig) (*Settler, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	s := &Settler{SettlerConfig: cfg, h: cfg.House, ticks: map[ID]time.Time{}}
+	s := &Settler{SettlerConfig: cfg, h: cfg.House, ticks: map[ID]time.Time{}, moves: map[ID]time.Time{}}
 	s.reader = streamReader{sleep: s.h.sleep, client: cfg.Blocking, block: cfg.Block, count: cfg.Batch}
 	for b := range s.h.keys {
 		s.reader.stream[b] = s.h.keys[b].win
@@ -129,6 +132,7 @@ func (s *Settler) Step(ctx context.Context) error {
 			return err
 		}
 	}
+	s.deliver(ctx)
 	s.tick(ctx)
 	s.trim(ctx)
 	return nil
@@ -233,9 +237,13 @@ func (s *Settler) batches(b int, messages []redis.XMessage) (list []ledger.Batch
 			list = append(list, ledger.Batch{Home: int(s.h.home), Bucket: b, From: at})
 		}
 		batch := &list[len(list)-1]
-		if e.isEnd {
+		switch {
+		case e.isEnd:
 			batch.Closes = append(batch.Closes, e.end)
-		} else {
+		case e.isMove:
+			e.move.From = b
+			batch.Moves = append(batch.Moves, e.move)
+		default:
 			batch.Wins = append(batch.Wins, e.win)
 		}
 		batch.To, at = e.pos, e.pos
@@ -276,6 +284,11 @@ func (s *Settler) freeze(ctx context.Context, b int, why string) {
 // quiet for 100 ms.
 func (s *Settler) remember(batch *ledger.Batch) {
 	due := s.h.now().Add(110 * time.Millisecond)
+	for i := range batch.Moves {
+		if id, err := s.h.ids.Parse(batch.Moves[i].RedPacket); err == nil {
+			s.moves[id] = time.Time{}
+		}
+	}
 	var last string
 	for i := range batch.Wins {
 		if text := batch.Wins[i].RedPacket; text != last {
@@ -285,6 +298,32 @@ func (s *Settler) remember(batch *ledger.Batch) {
 					s.ticks[id] = due
 				}
 			}
+		}
+	}
+}
+
+// deliver ends the moves that the ledger has by now. It need not: what is not done here, because
+// the settler dies or the part is not dry, the closer finds.
+func (s *Settler) deliver(ctx context.Context) {
+	now := s.h.now()
+	for id, due := range s.moves {
+		if now.Before(due) {
+			continue
+		}
+		parts, err := s.h.partsOf(ctx, id)
+		waiting := 0
+		if err == nil && parts > 1 {
+			list := s.h.pieces(ctx, id, parts, 0)
+			waiting, err = s.h.deliver(ctx, s.Ledger, id, list)
+		}
+		switch {
+		case err != nil:
+			s.Log.Debug("settle: delivering moves", "redpacket", id.String(), "err", err)
+			s.moves[id] = now.Add(100 * time.Millisecond)
+		case waiting == 0:
+			delete(s.moves, id)
+		default:
+			s.moves[id] = now.Add(20 * time.Millisecond)
 		}
 	}
 }
@@ -299,6 +338,13 @@ func (s *Settler) tick(ctx context.Context) {
 		k := &s.h.keys[id.Bucket()]
 		text := id.String()
 		reply, _, err := s.h.run(ctx, id.Bucket(), script.Tick, k.base(k.rp(text)), []string{text}, nil)
+		if word, rest, _ := strings.Cut(string(reply), "|"); err == nil && word == "spread" {
+			parts, _ := strconv.Atoi(rest)
+			list := s.h.pieces(ctx, id, parts, 0)
+			if err = broken(list); err == nil {
+				reply, _, err = s.h.run(ctx, id.Bucket(), script.Tick, k.base(k.rp(text)), append([]string{text}, totalArgs(list)...), nil)
+			}
+		}
 		if err == nil && string(reply) != "wait" {
 			delete(s.ticks, id)
 		} else {

@@ -61,6 +61,8 @@ type FundRequest struct {
 	List     []string
 	Prizes   []Prize
 	Cap      int64
+	// Parts is how many buckets it is spread over; 0: as the house decides by its count.
+	Parts int64
 }
 
 // Prize is a line of a portal's table.
@@ -128,6 +130,8 @@ func (r *FundRequest) set(name string, raw json.RawMessage) (err error) {
 		r.Max, err = integer(name, raw, 1, MaxShare)
 	case "cap":
 		r.Cap, err = integer(name, raw, 1, MaxCap)
+	case "parts":
+		r.Parts, err = integer(name, raw, 1, MaxParts)
 	case "mode":
 		r.Mode, err = word(name, raw, ModeLucky, ModeEqual, ModePortal)
 	case "audience":
@@ -158,6 +162,12 @@ func (r *FundRequest) check() error {
 	}
 	if r.ClosesAt != 0 && r.OpensAt != 0 && r.ClosesAt-r.OpensAt > MaxOpenFor.Milliseconds() {
 		return fieldError("closes_at", CodeTooLarge, "must be within %d days of opens_at", MaxOpenFor/(24*time.Hour))
+	}
+	switch {
+	case r.Parts > 1 && r.Mode == ModePortal:
+		return fieldError("parts", CodeInfeasible, "must be 1 in mode portal: its prizes have common budgets")
+	case r.Parts > r.Count:
+		return fieldError("parts", CodeTooLarge, "must be at most count (%d)", r.Count)
 	}
 	if r.Mode == ModePortal {
 		return r.checkPrizes()
@@ -207,6 +217,9 @@ func (r *FundRequest) Hash() string {
 		r.OpensAt, r.ClosesAt, r.Cap, r.Password, r.List)
 	for _, p := range r.Prizes {
 		fmt.Fprintf(h, "%q|%q|%d|%d|%d|%q|", p.Name, p.Kind, p.Amount, p.Count, p.ChancePPM, p.Codes)
+	}
+	if r.Parts != 0 {
+		fmt.Fprintf(h, "parts %d|", r.Parts)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

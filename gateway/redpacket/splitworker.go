@@ -312,6 +312,9 @@ func (h *House) move(ctx context.Context, id ID, from, to string) error {
 
 // split computes the shares, stores and opens them.
 func (w *SplitWorker) split(ctx context.Context, id ID, sp *spec, row *ledger.RedPacket) (done, opened bool, err error) {
+	if sp.Spread > 1 {
+		return w.spread(ctx, id, sp, row)
+	}
 	digits, err := shareDigits(sp, row.Seed, w.Workers)
 	if err != nil {
 		return false, false, err
@@ -362,7 +365,7 @@ func (h *House) store(ctx context.Context, id ID, digits []byte) (string, error)
 	k := &h.keys[id.Bucket()]
 	for at := 0; at < len(digits); at += storeChunk {
 		chunk := digits[at:min(at+storeChunk, len(digits))]
-		reply, _, err := h.run(ctx, id.Bucket(), script.Store, k.base(k.rp(text), k.sh(text)), []string{text64(int64(at)), string(chunk)}, nil)
+		reply, _, err := h.run(ctx, id.Bucket(), script.Store, k.base(k.rp(text), k.sh(text)), []string{text, text64(int64(at)), string(chunk)}, nil)
 		if err != nil || string(reply) != "done" {
 			return string(reply), err
 		}

@@ -28,8 +28,9 @@ type spec struct {
 	List     []string `json:"list,omitempty"`
 	Prizes   []Prize  `json:"prizes,omitempty"`
 	Cap      int64    `json:"cap,omitempty"`
-	Parts    int64    `json:"parts"`
-	Hash     string   `json:"hash"` // of the request
+	Parts    int64    `json:"parts"`            // winners' hashes
+	Spread   int64    `json:"spread,omitempty"` // parts it is spread over; 0: not spread
+	Hash     string   `json:"hash"`             // of the request
 	FundedMS int64    `json:"funded_ms"`
 }
 
@@ -39,6 +40,9 @@ func makeSpec(ids *IDs, id ID, r *FundRequest, nowMS int64) spec {
 		ID: id.String(), Sender: r.Sender, Amount: r.Amount, Count: r.Count, Mode: r.Mode, Audience: r.Audience, Lock: LockNone,
 		Min: r.Min, Max: r.Max, OpensMS: r.OpensAt, ClosesMS: r.ClosesAt, List: r.List, Prizes: r.Prizes, Cap: r.Cap,
 		Parts: partsFor(r.Count), Hash: r.Hash(), FundedMS: nowMS,
+	}
+	if r.Parts > 1 {
+		s.Spread = r.Parts
 	}
 	if r.Mode == ModePortal {
 		s.Parts = winnerParts // a portal remembers every draw, not only wins

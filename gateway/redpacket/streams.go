@@ -13,19 +13,24 @@ import (
 	"sluice/gateway/ledger"
 )
 
-// event is one entry of a win stream: a win or a close.
+// event is one entry of a win stream: a win, a close, or a move to another part.
 type event struct {
-	pos   ledger.Position
-	prev  uint64 // seq of the event before it in the bucket
-	win   ledger.Win
-	end   ledger.Close
-	isEnd bool
+	pos    ledger.Position
+	prev   uint64 // seq of the event before it in the bucket
+	win    ledger.Win
+	end    ledger.Close
+	move   ledger.Move // From is for the reader to set: the stream's bucket
+	isEnd  bool
+	isMove bool
 }
 
 // redPacket is whom it is about.
 func (e *event) redPacket() string {
-	if e.isEnd {
+	switch {
+	case e.isEnd:
 		return e.end.RedPacket
+	case e.isMove:
+		return e.move.RedPacket
 	}
 	return e.win.RedPacket
 }
@@ -139,11 +144,16 @@ func parseEvent(m redis.XMessage) (e event, err error) {
 	}
 	e.prev = uint64(num("p"))
 	at := time.UnixMilli(num("t")).UTC()
-	if get("e") == "close" {
+	switch get("e") {
+	case "give":
+		e.isMove = true
+		e.move = ledger.Move{RedPacket: get("i"), To: int(num("b")), First: int(num("f")), Count: int(num("l")), Amount: num("a"),
+			At: at, Epoch: id.Epoch, Seq: id.Seq}
+	case "close":
 		e.isEnd = true
 		e.end = ledger.Close{RedPacket: get("i"), Left: num("a"), LeftShares: int(num("l")), At: at,
 			Epoch: id.Epoch, Seq: id.Seq, Reason: get("r")}
-	} else {
+	default:
 		e.win = ledger.Win{RedPacket: get("i"), Share: int(num("s")), UID: get("u"), N: ledgerN(get("n")), Amount: num("a"),
 			Prize: get("z"), At: at, Epoch: id.Epoch, Seq: id.Seq}
 	}

@@ -6,24 +6,28 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // pageSize is the most winners of one page.
 const pageSize = 1000
 
 // Winners implements Desk. A red packet of up to winnerSplit shares is listed by share; a
-// larger one hash by hash, by share within each. The page names hash and place in it.
+// larger one hash by hash, by share within each, and a spread one part by part. The page names
+// hash and place in it.
 func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, error) {
 	st, err := d.Show(ctx, id)
 	if err != nil {
 		return WinnersPage{}, err
 	}
-	h, from, err := parsePage(page, st.parts)
+	all := st.parts * st.spread
+	h, from, err := parsePage(page, all)
 	if err != nil {
 		return WinnersPage{}, err
 	}
-	for ; h < st.parts; h++ {
-		list, err := d.h.winnersOf(ctx, id, h, st.parts)
+	for ; h < all; h++ {
+		list, err := d.h.winnersOf(ctx, id, int(h/st.parts), h%st.parts, st.parts)
 		if err != nil {
 			return WinnersPage{}, err
 		}
@@ -35,7 +39,7 @@ func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, er
 		switch {
 		case from+pageSize < len(list):
 			out.Next = fmt.Sprintf("%d.%d", h, from+pageSize)
-		case h+1 < st.parts:
+		case h+1 < all:
 			out.Next = fmt.Sprintf("%d.0", h+1)
 		}
 		return out, nil
@@ -56,15 +60,18 @@ func parsePage(page string, parts int64) (h int64, from int, err error) {
 	return h, int(n), nil
 }
 
-// winnersOf reads one winners' hash in the order of shares.
-func (h *House) winnersOf(ctx context.Context, id ID, part, parts int64) ([]Winner, error) {
-	k := &h.keys[id.Bucket()]
+// winnersOf reads one winners' hash of a part in the order of shares.
+func (h *House) winnersOf(ctx context.Context, id ID, part int, hash, hashes int64) ([]Winner, error) {
+	k := &h.keys[id.PartBucket(part)]
 	text := id.String()
-	all, err := h.control.HGetAll(ctx, k.winnersPart(text, part, parts)).Result()
+	all, err := h.control.HGetAll(ctx, k.winnersPart(text, hash, hashes)).Result()
 	if err != nil {
 		return nil, scriptError(err)
 	}
-	opened, err := h.control.HGet(ctx, k.rp(text), "ot").Int64()
+	opened, err := h.control.HGet(ctx, k.part(text, part), "ot").Int64()
+	if err == redis.Nil && part > 0 {
+		return nil, nil // not set up yet
+	}
 	if err != nil {
 		return nil, scriptError(err)
 	}

@@ -19,7 +19,8 @@
 //
 // # The hash {b07}:rp:<id>
 //
-//	s   state: u unpaid, p splitting, o open (also: scheduled), x sold out, c closed, e expired
+//	s   state: u unpaid, p splitting, o open (also: scheduled), x sold out, z fenced before
+//	    close (spread only), c closed, e expired
 //	k   taken: index of the next share      n   count         w  width of a share in sh:
 //	la  fen left                            q   quarantined shares   qa  their fen
 //	rl  shares released from quarantine, as the ledger counts them
@@ -30,6 +31,18 @@
 //	fix what never changes, as it stands in the record
 //	ep, ev, et, ek   the record last emitted: payload, version, ms, taken
 //	h   hash of the fund request            spec  JSON, for the split worker
+//
+// A part of a spread red packet stands in {b07}:rp:<id> (part 0) or {b08}:rq:<id> (the others),
+// its range is k..n-1, and it has besides
+//
+//	pt  index of the part     sp  parts     b   first share in sh:
+//	mv  gives and takes so far              cs  seq of its close event
+//	nt  notes, with nl shares and nf fen    t<part>  the open move to that part
+//	xl, xr   shares and ranges that came while it was fenced
+//	el, ea, eq   left, fen left and quarantined of all parts, as the record last said (part 0)
+//
+// Its notes are {b07}:nt:<id>, move -> part|first|behind|fen and d<move> -> digits; the moves it has
+// taken are the set {b07}:tk:<id>.
 //
 // # Replies
 //

@@ -38,6 +38,12 @@ const (
 	Drop
 	Tune
 	Unhold
+	// Of a spread red packet's parts.
+	Part
+	Give
+	Take
+	Clear
+	Fence
 	// The rest is the certifier's: they are loaded before the bucket is open to anybody.
 	Restore
 	Rewin
@@ -46,7 +52,7 @@ const (
 )
 
 var fileNames = [names]string{"fund", "state", "store", "open", "draw", "portal", "try", "tick", "close", "filter",
-	"probe", "recon", "drop", "tune", "unhold", "restore", "rewin", "rechain"}
+	"probe", "recon", "drop", "tune", "unhold", "part", "give", "take", "clear", "fence", "restore", "rewin", "rechain"}
 
 // String is the file's name without its ending.
 func (n Name) String() string { return fileNames[n] }

@@ -22,11 +22,15 @@ const (
 	RefundTwice         // every close tells what is left once more
 	EvalFallback        // NOSCRIPT is answered by loading the script
 	SoldOutHidesWin     // a cached soldout is told without asking home
+	TakeTwice           // a part adds a range again when the move comes again
+	GiveWithoutNote     // a part gives a range and keeps no note of it
+	SoldOutTooSoon      // a dry part says soldout before it has borrowed
+	FenceOnePart        // only part 0 of a spread red packet is fenced before close
 	bugs
 )
 
 var bugNames = [bugs]string{"none", "retry without id", "position apart", "decrement", "close without fence", "refund twice",
-	"eval fallback", "soldout hides a win"}
+	"eval fallback", "soldout hides a win", "take twice", "give without note", "soldout too soon", "fence one part"}
 
 func (b Bug) String() string { return bugNames[b] }
 
@@ -54,6 +58,17 @@ func (b Bug) plant(book *script.Book) {
 	case CloseNoFence:
 		replace(script.Draw, "if rp[1] == 'c' or rp[1] == 'e' or NOW", "if rp[1] == 'e' or NOW")
 		replace(script.Draw, "if (rp[1] ~= 'o' and rp[1] ~= 'x') or", "if (rp[1] ~= 'o' and rp[1] ~= 'x' and rp[1] ~= 'c') or")
+	case TakeTwice:
+		replace(script.Take, "redis.call('SISMEMBER', KEYS[6], ARGV[2]) == 1", "false")
+	case GiveWithoutNote:
+		replace(script.Give, "redis.call('HMSET', KEYS[6], move,", "tostring(")
+		replace(script.Give, "'nt', T(tonumber(rp[7]) + 1)", "'nt', '0'")
+	case SoldOutTooSoon:
+		replace(script.Draw, "if rp[16] and rp[1] ~= 'x' then", "if false then")
+	case FenceOnePart:
+		replace(script.Draw, "if rp[1] == 'c' or rp[1] == 'e' or NOW", "if (rp[1] == 'c' and (rp[16] or '0') == '0') or rp[1] == 'e' or NOW")
+		replace(script.Draw, "or rp[1] == 'z' then", "then")
+		replace(script.Draw, "if (rp[1] ~= 'o' and rp[1] ~= 'x') or", "if (rp[1] ~= 'o' and rp[1] ~= 'x' and not (rp[16] and rp[16] ~= '0')) or")
 	case RefundTwice:
 		replace(script.Close, "if rp[1] == 'c' then", "if false then")
 		replace(script.Close, "if rp[1] ~= 'o' and rp[1] ~= 'x' then", "if rp[1] ~= 'o' and rp[1] ~= 'x' and rp[1] ~= 'c' then")

@@ -29,7 +29,13 @@ func (w *World) heard(p *packet, uid, n string, out redpacket.Outcome) {
 			w.violate("share %d was told to %s and to %s", out.Share, other, who)
 		}
 		p.told[who], p.owner[out.Share] = out, who
+		if out.Kind == redpacket.Won && p.sold != "" && !w.forgot && !w.embedded && p.req.Mode != redpacket.ModePortal {
+			w.violate("%s won share %d after %s had been told that all were gone", who, out.Share, p.sold)
+		}
 	case redpacket.SoldOut, redpacket.Closed:
+		if out.Kind == redpacket.SoldOut {
+			p.sold = who
+		}
 		if has {
 			w.violate("%s won share %d and was told %v", who, won.Share, out.Kind)
 		}

@@ -5,7 +5,8 @@
 //	requests   repeated, delivered late, twice or out of order; replies lost
 //	roles      killed between any two of their calls, begun anew; paused while others go on
 //	ledger     transactions that fail before or after they commit
-//	Redis      restarted (its scripts are gone), emptied, put back to an older state
+//	Redis      restarted (its scripts are gone), emptied, put back to an older state, all of it
+//	           or the buckets of one node; half the red packets are spread over several buckets
 //
 // Everything follows from one seed: a failing one is printed, and replays with
 // `go run ./gateway/redpacket/sim/cmd -seed N -v`.
@@ -13,6 +14,7 @@
 // What must hold, whatever happens:
 //
 //	no share is told to two users, no (uid, n) is told two shares;
+//	nobody wins after somebody was told soldout, unless Redis forgot something;
 //	nobody who was told of a win, or has one in the ledger, is told soldout or closed;
 //	every win that was told is in the ledger with its amount, or its share is quarantined
 //	    because Redis forgot it, and then it is neither won nor refunded;

@@ -135,6 +135,13 @@ func deliver(cmd redis.Cmder, reply any) error {
 	case *redis.SliceCmd:
 		list, _ := reply.([]any)
 		c.SetVal(list)
+	case *redis.StringSliceCmd:
+		list, _ := reply.([]any)
+		texts := make([]string, len(list))
+		for i, x := range list {
+			texts[i] = x.(string)
+		}
+		c.SetVal(texts)
 	case *redis.MapStringStringCmd:
 		list, _ := reply.([]any)
 		m := map[string]string{}

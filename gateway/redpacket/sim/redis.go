@@ -61,11 +61,25 @@ func (s *store) snapshot() *store {
 	return c
 }
 
-// restore puts a snapshot back, as after a crash: no scripts.
-func (s *store) restore(from *store) {
+// restore puts a snapshot back, as after a crash: no scripts. Only the keys that it is for go
+// back: those of one node of a cluster.
+func (s *store) restore(from *store, node func(key string) bool) {
 	c := from.snapshot()
-	s.hashes, s.sets, s.strings, s.streams, s.expires = c.hashes, c.sets, c.strings, c.streams, c.expires
+	back(s.hashes, c.hashes, node)
+	back(s.sets, c.sets, node)
+	back(s.strings, c.strings, node)
+	back(s.streams, c.streams, node)
+	back(s.expires, c.expires, node)
 	s.scripts = map[string]string{}
+}
+
+func back[V any](now, then map[string]V, node func(string) bool) {
+	maps.DeleteFunc(now, func(key string, _ V) bool { return node(key) })
+	for key, v := range then {
+		if node(key) {
+			now[key] = v
+		}
+	}
 }
 
 type errReply string
@@ -103,6 +117,19 @@ func (s *store) do(args ...string) any {
 			out = append(out, f, h[f])
 		}
 		return out
+	case "HKEYS":
+		return texts(slices.Sorted(maps.Keys(s.hashes[a[0]])))
+	case "SMEMBERS":
+		return texts(slices.Sorted(maps.Keys(s.sets[a[0]])))
+	case "HDEL":
+		before := len(s.hashes[a[0]])
+		for _, f := range a[1:] {
+			delete(s.hashes[a[0]], f)
+		}
+		if before > 0 && len(s.hashes[a[0]]) == 0 {
+			delete(s.hashes, a[0])
+		}
+		return int64(before - len(s.hashes[a[0]]))
 	case "HSET", "HMSET":
 		h := s.hashes[a[0]]
 		if h == nil {
@@ -181,6 +208,14 @@ func (s *store) do(args ...string) any {
 		return s.streamCommand(name, a)
 	}
 	return errReply(errSyntax.Error() + ": " + name)
+}
+
+func texts(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
 }
 
 func atoi(s string) int64 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,7 @@ type packet struct {
 	told    map[string]redpacket.Outcome // first win told, by "uid|n"
 	owner   map[int64]string             // by share
 	refused map[string]int64             // ms of the first soldout or closed
+	sold    string                       // who was the first to hear soldout
 }
 
 type randomReader struct{ r *rand.Rand }
@@ -176,14 +178,19 @@ func (w *World) plan(i int) *packet {
 	case 2:
 		p.req.OpensAt = w.ms + w.rng.Int64N(4000)
 	}
+	if p.req.Mode != redpacket.ModePortal && count > 1 && w.rng.IntN(2) == 0 {
+		p.req.Parts = min(count, 2+w.rng.Int64N(3))
+	}
 	p.id = w.ids.Derive(home, p.req.Sender, p.req.Key)
 	return p
 }
 
 func (w *World) buckets() (list []int) {
 	for _, p := range w.packets {
-		if len(list) == 0 || list[0] != p.id.Bucket() {
-			list = append(list, p.id.Bucket())
+		for part := range max(1, int(p.req.Parts)) {
+			if b := p.id.PartBucket(part); !slices.Contains(list, b) {
+				list = append(list, b)
+			}
 		}
 	}
 	return list
@@ -345,9 +352,12 @@ func (w *World) harm() {
 		w.logf("%d redis restarted", w.ms)
 		w.redis.scripts = map[string]string{}
 	case n < 9 && len(w.snaps) > 0:
-		w.logf("%d redis restored", w.ms)
 		w.forget()
-		w.redis.restore(w.snaps[w.rng.IntN(len(w.snaps))])
+		from, node := w.snaps[w.rng.IntN(len(w.snaps))], w.rng.IntN(4)
+		w.logf("%d redis restored, node %d (2 and more: all)", w.ms, node)
+		w.redis.restore(from, func(key string) bool {
+			return node >= 2 || strings.HasPrefix(key, "{b") && int(key[3])%2 == node
+		})
 	case n == 9:
 		w.logf("%d redis emptied", w.ms)
 		w.forget()
@@ -412,7 +422,7 @@ func (w *World) draw(p *packet, uid, n string) error {
 }
 
 func (w *World) closeByCommand() {
-	if p := w.pick(); p.funded && w.rng.IntN(3) == 0 {
+	if p := w.pick(); p.funded && (p.req.Parts > 1 || w.rng.IntN(3) == 0) {
 		_, err := w.desk.Close(context.Background(), p.id, "sender")
 		w.logf("%d close: %v", w.ms, err)
 	}

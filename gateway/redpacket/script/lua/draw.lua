@@ -1,7 +1,7 @@
 -- One draw of a lucky or equal red packet.
 -- KEYS 4 rp  5 sh  6 winners' hash  7 list set  8 tries (7 and 8 only if rp says list or lock)
 -- ARGV 1 id  2 uid  3 winners' hashes as the caller knows them  4 fan 0/1  5 password right 0/1  6 tries allowed
-local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'w', 'la', 'o', 'c', 'et', 'q', 'wp', 'x', 'a', 'lk', 'fa', 'ot')
+local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'w', 'la', 'o', 'c', 'et', 'q', 'wp', 'x', 'a', 'lk', 'fa', 'ot', 'b')
 if not rp[1] then
   return 'none'
 end
@@ -14,7 +14,7 @@ local had = redis.call('HGET', KEYS[6], ARGV[2])
 if had then
   return 'already|' .. had .. '|' .. T(NOW) .. '|' .. WIN
 end
-if rp[1] == 'c' or rp[1] == 'e' or NOW >= tonumber(rp[7]) then
+if rp[1] == 'c' or rp[1] == 'e' or NOW >= tonumber(rp[7]) or rp[1] == 'z' then
   if rp[9] ~= '0' then
     return 'frozen'
   end
@@ -44,14 +44,23 @@ if rp[14] == '1' and ARGV[4] ~= '1' then
 end
 local k = tonumber(rp[2])
 local n = tonumber(rp[3])
+-- A part of a spread red packet has b, the first share in sh. With quarantined shares it gives nobody
+-- a second one; without any left it is dry, which does not mean that all are sold out.
+if rp[16] and rp[9] ~= '0' then
+  return 'frozen'
+end
 if k >= n then
   if rp[9] ~= '0' then
     return 'frozen'
   end
+  if rp[16] and rp[1] ~= 'x' then
+    return 'dry|' .. T(NOW)
+  end
   return 'soldout|' .. T(NOW)
 end
 local w = tonumber(rp[4])
-local digits = redis.call('GETRANGE', KEYS[5], T(k * w), T(k * w + w - 1))
+local at = (k - tonumber(rp[16] or '0')) * w
+local digits = redis.call('GETRANGE', KEYS[5], T(at), T(at + w - 1))
 local amount = tonumber(digits)
 local la = tonumber(rp[5])
 if not amount or #digits ~= w or amount > la then
@@ -65,7 +74,7 @@ local value = share .. ',' .. fen .. ',' .. T(NOW - tonumber(rp[15]))
 local records = {'w:' .. ARGV[1] .. ':' .. ARGV[2], '2', rp[11], share .. ',' .. fen .. ',' .. T(NOW)}
 local event = {'i', ARGV[1], 'u', ARGV[2], 's', share, 'a', fen, 't', T(NOW)}
 local last = k + 1 == n
-if last or NOW - tonumber(rp[8]) >= 100 then
+if not rp[16] and (last or NOW - tonumber(rp[8]) >= 100) then
   local s = rp[1]
   if last and rp[9] == '0' then
     s = 'x'

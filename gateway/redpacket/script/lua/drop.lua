@@ -1,6 +1,6 @@
 -- Forgets a red packet that is closed, reconciled and old: the ledger answers from now on.
 -- KEYS 4 rp  5.. all other keys of it   ARGV 1 id  2 how long it must be closed, ms
-local rp = redis.call('HMGET', KEYS[4], 's', 'ct')
+local rp = redis.call('HMGET', KEYS[4], 's', 'ct', 'pt')
 if not rp[1] then
   return 'none'
 end
@@ -10,7 +10,11 @@ end
 if NOW - tonumber(rp[2] or '0') < tonumber(ARGV[2]) then
   return 'early|' .. (rp[2] or '0')
 end
-commit({'rp:' .. ARGV[1], '1', '0', false})
+if rp[3] and rp[3] ~= '0' then
+  commit({})
+else
+  commit({'rp:' .. ARGV[1], '1', '0', false})
+end
 for i = 5, #KEYS do
   redis.call('UNLINK', KEYS[i])
 end

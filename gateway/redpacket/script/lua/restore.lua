@@ -1,6 +1,9 @@
 -- The certifier's: writes fields of a red packet's hash as the ledger knows them.
--- KEYS 4 rp  5 fund stream   ARGV 1 id  2 what else: 'quiet', 'emit' its record, 'queue' it for
+-- KEYS 4 rp  5 fund stream  6.. what is forgotten first   ARGV 1 id  2 what else: 'quiet', 'emit' its record, 'queue' it for
 -- payment and split too   3.. field, value, ...
+for i = 6, #KEYS do
+  redis.call('UNLINK', KEYS[i])
+end
 redis.call('HMSET', KEYS[4], unpack(ARGV, 3))
 if ARGV[2] == 'quiet' then
   return 'done'

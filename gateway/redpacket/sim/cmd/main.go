@@ -18,7 +18,7 @@ func main() {
 	first := flag.Uint64("first", 1, "the first of them")
 	seed := flag.Uint64("seed", 0, "only this one")
 	verbose := flag.Bool("v", false, "say what happens")
-	bug := flag.Int("bug", 0, "put this known mistake back in (1 to 7)")
+	bug := flag.Int("bug", 0, "put this known mistake back in (1 to 11)")
 	workers := flag.Int("workers", runtime.NumCPU(), "seeds at the same time")
 	flag.Parse()
 	debug.SetGCPercent(300) // many small worlds: memory is cheap here, marking it is not
