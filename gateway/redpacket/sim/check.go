@@ -29,8 +29,14 @@ func (w *World) heard(p *packet, uid, n string, out redpacket.Outcome) {
 			w.violate("share %d was told to %s and to %s", out.Share, other, who)
 		}
 		p.told[who], p.owner[out.Share] = out, who
-		if out.Kind == redpacket.Won && p.sold != "" && !w.forgot && !w.embedded && p.req.Mode != redpacket.ModePortal {
+		if out.Kind != redpacket.Won || w.forgot || w.embedded {
+			return
+		}
+		if p.sold != "" && p.req.Mode != redpacket.ModePortal {
 			w.violate("%s won share %d after %s had been told that all were gone", who, out.Share, p.sold)
+		}
+		if p.ended {
+			w.violate("%s won share %d after the sender had been told that it is closed", who, out.Share)
 		}
 	case redpacket.SoldOut, redpacket.Closed:
 		if out.Kind == redpacket.SoldOut {

@@ -14,7 +14,7 @@
 // What must hold, whatever happens:
 //
 //	no share is told to two users, no (uid, n) is told two shares;
-//	nobody wins after somebody was told soldout, unless Redis forgot something;
+//	nobody wins after somebody was told soldout, or the sender that it is closed, unless Redis forgot something;
 //	nobody who was told of a win, or has one in the ledger, is told soldout or closed;
 //	every win that was told is in the ledger with its amount, or its share is quarantined
 //	    because Redis forgot it, and then it is neither won nor refunded;

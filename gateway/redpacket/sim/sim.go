@@ -63,7 +63,8 @@ type packet struct {
 	told    map[string]redpacket.Outcome // first win told, by "uid|n"
 	owner   map[int64]string             // by share
 	refused map[string]int64             // ms of the first soldout or closed
-	sold    string                       // who was the first to hear soldout
+	sold    string                       // who was the last to hear soldout
+	ended   bool                         // the sender was told that it is closed
 }
 
 type randomReader struct{ r *rand.Rand }
@@ -425,6 +426,7 @@ func (w *World) closeByCommand() {
 	if p := w.pick(); p.funded && (p.req.Parts > 1 || w.rng.IntN(3) == 0) {
 		_, err := w.desk.Close(context.Background(), p.id, "sender")
 		w.logf("%d close: %v", w.ms, err)
+		p.ended = p.ended || err == nil
 	}
 }
 
