@@ -21,7 +21,9 @@ var (
 	descEvents   = desc("events_total", "Gaps, duplicates, conflicts and the like.", "home", "event")
 	descBacklog  = desc("backlog_records", "Changes read and not yet written.", "home")
 	descBytes    = desc("link_bytes_total", "Bytes read over the private line.", "home")
-	descProbes   = desc("probes_total", "Writes read back, by horizon.", "horizon", "result")
+	descProbes   = desc("probes_total", "Writes read back in a region, by horizon.", "region", "horizon", "result")
+	descCompared = desc("compared_total", "Records of this home compared with a region (anti-entropy), by what was found; older and unreadable ones are put right.", "region", "result")
+	descEntries  = desc("log_entries", "Entries in this home's change logs.")
 	descWrong    = desc("probes_wrong_total", "Probes that found an older version than was written: must stay 0.")
 	descLogBytes = desc("log_bytes", "Memory of this home's change logs.")
 	descCapped   = desc("log_capped_total", "Entries removed by the memory cap: a region will have to join again.")
@@ -68,12 +70,24 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descEvents, n, l.Source, event)
 		}
 	}
-	p := c.s.probes
-	for i, h := range region.Horizons {
-		counter(descProbes, p.found[i].Load(), h, "found")
-		counter(descProbes, p.tries[i].Load()-p.found[i].Load(), h, "missing")
+	for name, proof := range st.Proofs {
+		for i, seen := range proof {
+			for result, n := range map[string]int64{
+				"found": seen.Found, "missing": seen.Missing, "older": seen.Older, "unreachable": seen.Unreachable,
+			} {
+				counter(descProbes, n, name, region.Horizons[i], result)
+			}
+		}
 	}
-	counter(descWrong, p.wrong.Load())
+	for name, n := range st.Compared {
+		counter(descCompared, n.Looked, name, "looked")
+		counter(descCompared, n.Older, name, "older")
+		counter(descCompared, n.Unreadable, name, "unreadable")
+		counter(descCompared, n.Failed, name, "failed")
+		counter(descCompared, n.Unsure, name, "unsure")
+	}
+	counter(descWrong, st.Wrong)
 	gauge(descLogBytes, float64(st.Log.Bytes))
+	gauge(descEntries, float64(st.Log.Entries))
 	counter(descCapped, st.Log.Capped)
 }

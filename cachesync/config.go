@@ -40,6 +40,11 @@ type Config struct {
 	Invalidations string `yaml:"invalidations"`
 	// ProbeEvery is how many written records one is read back of; zero value means 1000.
 	ProbeEvery int `yaml:"probe_every"`
+	// CompareEvery is how often this region's own home is compared with all regions
+	// (anti-entropy). Zero value means 10 minutes.
+	CompareEvery time.Duration `yaml:"compare_every"`
+	// CompareRate is how many records a second are compared. Zero value means 5000.
+	CompareRate int `yaml:"compare_rate"`
 }
 
 // Home is the Redis of one home.
@@ -147,13 +152,13 @@ func (c Config) Problems() (all []*FieldError) {
 	}
 	checkAddrs(bad, "memcached", c.Memcached)
 	checkAddrs(bad, "control.addrs", c.Control.Addrs)
-	for field, d := range map[string]time.Duration{"lease": c.Lease, "grace": c.Grace} {
+	for field, d := range map[string]time.Duration{"lease": c.Lease, "grace": c.Grace, "compare_every": c.CompareEvery} {
 		if d < 0 {
 			bad(field, "%s is below zero", d)
 		}
 	}
-	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 {
-		bad("", "log_cap_bytes, pending_bytes and probe_every may not be below zero")
+	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 || c.CompareRate < 0 {
+		bad("", "log_cap_bytes, pending_bytes, probe_every and compare_rate may not be below zero")
 	}
 	return all
 }

@@ -59,7 +59,7 @@ func (s *Syncer) self() region.Region {
 	if p := s.step.Load(); p != nil && p.name != "" {
 		rep.Step, rep.Progress = p.name, p.progress
 	}
-	rep.Nines = s.probes.nines()
+	rep.Nines, rep.Proofs = s.probes.nines(), s.probes.proofs()
 	return me
 }
 
@@ -147,6 +147,7 @@ func (s *Syncer) situate(list []region.Region) {
 	all, draining := region.Present(list)
 	s.classes.Store(all)
 	s.drain.Store(draining)
+	s.probes.peers.situate(list)
 }
 
 // drainTime is how long a drained region goes on serving those who are still there.

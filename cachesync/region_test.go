@@ -178,6 +178,35 @@ func TestRegionBehindTheCapJoinsAgainEmpty(t *testing.T) {
 	await(t, "live again", func() bool { return holds(far, "u:after", "x") })
 }
 
+// A gap is found while the region is still joining, which waits for repairs: it must begin anew,
+// not wait for itself.
+func TestDrainedRegionThatComesBackBehindTheLogJoinsAgain(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	mem := servers.Memcached(t)
+	cfg := w.config("burst1", "burst", mem)
+	_, stop := begin(t, cfg)
+	await(t, "active", func() bool { return w.state(t, "burst1") == region.Active })
+	w.home.set(t, "u:stale", "old")
+	far := NewCache(CacheConfig{Store: newStore(t, mem)})
+	await(t, "first", func() bool { return holds(far, "u:stale", "old") })
+	if err := w.reg.Drain(ctx, "burst1"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "gone", func() bool { return w.state(t, "burst1") == "" })
+	stop()
+	for range 3 {
+		w.home.set(t, "u:stale", "newest")
+	}
+	w.home.rdb.XTrimMaxLen(ctx, changelog.LogKey(BucketOf("u:stale")), 1)
+	begin(t, cfg)
+	await(t, "active again", func() bool { return w.state(t, "burst1") == region.Active })
+	reads := []Read{{Key: "u:stale", NoFill: true}}
+	if far.Read(ctx, reads); reads[0].State == Hit && string(reads[0].Record.Payload) == "old" {
+		t.Error("active with what it held before it left")
+	}
+}
+
 func TestLostRegionIsSeenByItsLeaseAndAFlapEmptiesNothing(t *testing.T) {
 	w := newWorld(t)
 	mem := servers.Memcached(t)

@@ -30,7 +30,7 @@ func (s *Syncer) AntiEntropy(ctx context.Context, home string, bucket int) (look
 			for i := range writes {
 				if writes[i].Outcome == apply.Stored {
 					wrote++
-					s.applied(writes[i].Key, writes[i].Record.Version)
+					s.applied(writes[i].Key, writes[i].Record.Version, false)
 				}
 			}
 			return nil

@@ -40,6 +40,7 @@ func (s *Syncer) Run(ctx context.Context) error {
 		if l.home.Name == s.cfg.Region {
 			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
 			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
+			start(s.compares, "anti-entropy")
 			if s.cfg.RelayListen != "" {
 				start(func(ctx context.Context) error { return s.relays(ctx, l) }, "relay")
 			}
@@ -117,15 +118,20 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 		wg.Add(1)
 		go func() { defer wg.Done(); cancel(m.keep(ctx)) }()
 	}
+	wg.Add(1)
+	go func() { // from the first read on: join waits for repairs, and this is how a repair ends
+		defer wg.Done()
+		select {
+		case <-ctx.Done():
+		case <-s.gap:
+			cancel(errRejoin)
+		}
+	}()
 	if err := s.join(ctx, m, neighbour); err != nil && ctx.Err() == nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.gap:
-		return errRejoin
-	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // rejoin is what appliers call when changes are gone: the session ends, and with it the
@@ -339,11 +345,11 @@ func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply
 	return sample, err
 }
 
-// close50ms reports whether all links are less than 50 ms behind.
+// close50ms reports whether all links have been read to their end and are less than 50 ms behind.
 func (s *Syncer) close50ms() bool {
 	for _, l := range s.links {
 		for _, a := range l.all() {
-			if st := a.Stats(); !st.Connected || st.Lag >= 50*time.Millisecond || st.Repairing > 0 {
+			if st := a.Stats(); !st.Connected || !st.Settled || st.Lag >= 50*time.Millisecond || st.Repairing > 0 {
 				return false
 			}
 		}

@@ -158,6 +158,12 @@ func (c Config) withDefaults() Config {
 	if c.ProbeEvery == 0 {
 		c.ProbeEvery = 1000
 	}
+	if c.CompareEvery == 0 {
+		c.CompareEvery = 10 * time.Minute
+	}
+	if c.CompareRate == 0 {
+		c.CompareRate = 5000
+	}
 	return c
 }
 
@@ -216,7 +222,7 @@ func (s *Syncer) arm(l *link) {
 			Repair:    func(ctx context.Context, bucket int, from, to changelog.ID) error { return s.rejoin(ctx) },
 			Ack:       func(ctx context.Context, at map[int]changelog.ID) error { return s.ack(ctx, l, at) },
 			Situation: func() apply.Situation { return apply.Situation{AllClasses: s.classes.Load(), Draining: s.drain.Load()} },
-			Applied:   s.applied, Now: s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),
+			Applied:   func(key string, v Version) { s.applied(key, v, l.home.Name == s.cfg.Region) }, Now: s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),
 		}))
 	}
 	l.mu.Lock()
@@ -261,14 +267,15 @@ func (s *Syncer) dialBucket(ctx context.Context, l *link, bucket int) (net.Conn,
 	return s.deps.Dial(ctx, "tcp", addr)
 }
 
-func (s *Syncer) applied(key string, v Version) {
+// applied hears of everything that was written here; ours says that this home committed it.
+func (s *Syncer) applied(key string, v Version, ours bool) {
 	for _, c := range s.deps.Caches {
 		c.Applied(key, v)
 	}
 	if s.feed != nil {
 		s.feed.applied(key, v)
 	}
-	s.probes.applied(key, v)
+	s.probes.applied(key, v, ours)
 }
 
 // watchNodes reads the canaries, so that a node that lost its data is noticed in a second.

@@ -6,6 +6,7 @@ import "time"
 type Stats struct {
 	Source    string
 	Connected bool
+	Settled   bool          // read to the end of the log since it began, or was rewound, without a gap
 	Heard     time.Time     // last heartbeat
 	Floor     time.Duration // the link's own minimum: the way plus the difference of clocks
 
@@ -47,6 +48,7 @@ func (a *Applier) Stats() Stats {
 	s.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	out.Settled = a.settled
 	out.Backlog, out.BacklogBytes = int64(len(a.cur.writes)), int64(a.cur.bytes)
 	for i := range a.modes {
 		out.Modes[a.modes[i].Mode()]++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +26,11 @@ func Table(w io.Writer, list []Region) {
 				note += " " + h + ":" + p.Nines[h]
 			}
 		}
+		for _, name := range slices.Sorted(maps.Keys(p.Proofs)) {
+			if name != r.Name {
+				note += fmt.Sprintf("  in %s %s", name, p.Proofs[name])
+			}
+		}
 		fmt.Fprintf(w, "%-16s %-8s %-9s %8.1f %9.1f %9.1f %12d %9d %6d  %s\n",
 			r.Name, r.Class, r.State, p.LagMS, p.P50MS, p.P99MS, p.Applied, p.Backlog, p.Gaps, note)
 	}
@@ -31,9 +38,6 @@ func Table(w io.Writer, list []Region) {
 		fmt.Fprintln(w, "no region is there: start one with `sluice sync -c sluice.yaml`")
 	}
 }
-
-// Horizons of probes, in the order they are shown.
-var Horizons = []string{"10ms", "100ms", "1s", "10s", "60s"}
 
 // Top prints the list again and again, in place, until the context ends.
 func Top(ctx context.Context, w io.Writer, r *Registry, every time.Duration) error {

@@ -56,8 +56,9 @@ type Report struct {
 	Applied  int64             `json:"applied"`
 	Backlog  int64             `json:"backlog"`
 	Gaps     int64             `json:"gaps"`
-	Nines    map[string]string `json:"nines,omitempty"` // horizon -> share of probes found
-	Step     string            `json:"step,omitempty"`  // of joining
+	Nines    map[string]string `json:"nines,omitempty"`  // horizon -> share of probes found here
+	Proofs   map[string]Proof  `json:"proofs,omitempty"` // region -> what a home saw of its writes there
+	Step     string            `json:"step,omitempty"`   // of joining
 	Progress float64           `json:"progress,omitempty"`
 }
 

@@ -96,6 +96,6 @@ func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (
 		return nil, err
 	}
 	p.onClose(syncer.Close)
-	p.registry.MustRegister(syncCollector{syncer})
+	p.registry.MustRegister(cachesync.NewCollector(syncer))
 	return syncer, nil
 }
