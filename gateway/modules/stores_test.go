@@ -66,7 +66,7 @@ func TestScriptsUseTheGatewaysMemcachedAndRedis(t *testing.T) {
 	f(`say(cache.set("a", "x\0\255\r\ny", 60, 7), cache.get("a"))`, "truex\x00\xff\r\ny7")
 	f(`say(cache.get("none"))`, "nil")
 	f(`say(cache.add("a", 1))`, "nilnot stored")
-	f(`say(cache.add("b", 1), cache.replace("b", 22), cache.get("b"))`, "true" + "true" + "220")
+	f(`say(cache.add("b", 1), cache.replace("b", 22), cache.get("b"))`, "true"+"true"+"220")
 	f(`say(cache.replace("none", 1))`, "nilnot stored")
 	f(`local got, err = cache.get_multi{"a", "b", "none"} say(#got.a, got.b, got.none, err)`, "622nilnil")
 	f(`say(cache.delete("b"), cache.delete("b"))`, "truenilnot found")
