@@ -22,7 +22,7 @@ var (
 	descBacklog  = desc("backlog_records", "Changes read and not yet written.", "home")
 	descBytes    = desc("link_bytes_total", "Bytes read over the private line.", "home")
 	descProbes   = desc("probes_total", "Writes read back in a region, by horizon.", "region", "horizon", "result")
-	descCompared = desc("compared_total", "Records of this home compared with a region (anti-entropy), by what was found; older and unreadable ones are put right.", "region", "result")
+	descAgain    = desc("again_total", "Records of the own home that anti-entropy looked at, emitted, found changing, or found in a bucket that is shut.", "what")
 	descEntries  = desc("log_entries", "Entries in this home's change logs.")
 	descWrong    = desc("probes_wrong_total", "Probes that found an older version than was written: must stay 0.")
 	descLogBytes = desc("log_bytes", "Memory of this home's change logs.")
@@ -66,9 +66,14 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			"malformed": l.Malformed, "late": l.Late, "invalidated": l.Invalidated, "hot": l.Hot,
 			"refused": l.Refused, "withdrawn": l.Counts.Withdrawn, "read_error": l.ReadErrors,
 			"write_error": l.WriteErrors, "kept": l.Counts.Kept, "stored": l.Counts.Stored, "foreign": l.Counts.Repaired,
+			"again_equal": l.Counts.AgainEqual, "again_missing": l.Counts.AgainMissing, "again_older": l.Counts.AgainOlder,
 		} {
 			counter(descEvents, n, l.Source, event)
 		}
+	}
+	g := c.s.again
+	for what, n := range map[string]int64{"looked": g.looked.Load(), "emitted": g.emitted.Load(), "moved": g.moved.Load(), "shut": g.shut.Load(), "rounds": g.rounds.Load()} {
+		counter(descAgain, n, what)
 	}
 	for name, proof := range st.Proofs {
 		for i, seen := range proof {
@@ -78,13 +83,6 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 				counter(descProbes, n, name, region.Horizons[i], result)
 			}
 		}
-	}
-	for name, n := range st.Compared {
-		counter(descCompared, n.Looked, name, "looked")
-		counter(descCompared, n.Older, name, "older")
-		counter(descCompared, n.Unreadable, name, "unreadable")
-		counter(descCompared, n.Failed, name, "failed")
-		counter(descCompared, n.Unsure, name, "unsure")
 	}
 	counter(descWrong, st.Wrong)
 	gauge(descLogBytes, float64(st.Log.Bytes))

@@ -40,11 +40,10 @@ type Config struct {
 	Invalidations string `yaml:"invalidations"`
 	// ProbeEvery is how many written records one is read back of; zero value means 1000.
 	ProbeEvery int `yaml:"probe_every"`
-	// CompareEvery is how often this region's own home is compared with all regions
-	// (anti-entropy). Zero value means 10 minutes.
-	CompareEvery time.Duration `yaml:"compare_every"`
-	// CompareRate is how many records a second are compared. Zero value means 5000.
-	CompareRate int `yaml:"compare_rate"`
+	// AgainPerSecond is how many records a second of this region's own home are sent again to
+	// all regions, under the versions they have, so that a difference nobody knows of does not
+	// last: anti-entropy. Zero value means 200; -1 means none.
+	AgainPerSecond int `yaml:"again_per_second"`
 }
 
 // Home is the Redis of one home.
@@ -152,13 +151,16 @@ func (c Config) Problems() (all []*FieldError) {
 	}
 	checkAddrs(bad, "memcached", c.Memcached)
 	checkAddrs(bad, "control.addrs", c.Control.Addrs)
-	for field, d := range map[string]time.Duration{"lease": c.Lease, "grace": c.Grace, "compare_every": c.CompareEvery} {
+	for field, d := range map[string]time.Duration{"lease": c.Lease, "grace": c.Grace} {
 		if d < 0 {
 			bad(field, "%s is below zero", d)
 		}
 	}
-	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 || c.CompareRate < 0 {
-		bad("", "log_cap_bytes, pending_bytes, probe_every and compare_rate may not be below zero")
+	if c.LogCapBytes < 0 || c.PendingBytes < 0 || c.ProbeEvery < 0 {
+		bad("", "log_cap_bytes, pending_bytes and probe_every may not be below zero")
+	}
+	if c.AgainPerSecond < -1 {
+		bad("again_per_second", "%d: a number, 0 for 200, or -1 for none", c.AgainPerSecond)
 	}
 	return all
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"sluice/cachesync/changelog"
 	"sluice/cachesync/region"
 )
 
@@ -75,6 +74,31 @@ func (m *member) claim() region.State {
 		return region.Active
 	}
 	return ""
+}
+
+// rejoins says what a session that ended in errRejoin comes to. Only who still has the
+// region's place may empty its cache and begin again: a process that was paused (SIGSTOP) finds
+// its changes gone too, but another one works in its place by now, and must not be robbed of its
+// data and its token. A control region that does not answer for a lease is not waited for.
+func (m *member) rejoins(ctx context.Context) error {
+	if m == nil {
+		return errRejoin
+	}
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < m.s.cfg.Lease; pause(ctx, 100*time.Millisecond) {
+		state, err := m.s.registry.Renew(ctx, m.s.self(), m.token, region.Joining)
+		switch {
+		case errors.Is(err, region.ErrFenced):
+			return err
+		case errors.Is(err, region.ErrLost):
+			return errRejoin
+		case err == nil && state == region.Draining:
+			// Nobody waits for a region that leaves, so its change log may go: it does not come back.
+			return m.leave(ctx)
+		case err == nil:
+			return errRejoin
+		}
+	}
+	return errRejoin
 }
 
 func (m *member) is(st region.State) bool {
@@ -157,9 +181,7 @@ const drainTime = 2 * time.Second
 func (m *member) leave(ctx context.Context) error {
 	m.s.deps.Log.Info("this region is being drained", "region", m.s.cfg.Region)
 	pause(ctx, drainTime)
-	for _, l := range m.s.links {
-		changelog.Leave(ctx, l.rdb, m.s.cfg.Region)
-	}
+	m.s.forgetReader(ctx)
 	if err := m.s.registry.Leave(ctx, m.s.cfg.Region, m.token); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // peers are the memcacheds of the other active regions, as a home sees them: it reads back in
-// them what it has written, and puts right what it finds older there. A region without a home
+// them what it has written. A region without a home
 // has no peers, so that pairs are homes times regions.
 type peers struct {
 	s    *Syncer

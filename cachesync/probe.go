@@ -95,11 +95,10 @@ func (p *prober) check(ctx context.Context, r *readback, due []probe) {
 
 // readback is what was seen of this region's writes in one region.
 type readback struct {
-	name     string
-	store    apply.Store
-	busy     atomic.Bool
-	compared compared
-	seen     [len(horizons)]struct{ found, missing, older, unreachable atomic.Int64 }
+	name  string
+	store apply.Store
+	busy  atomic.Bool
+	seen  [len(horizons)]struct{ found, missing, older, unreachable atomic.Int64 }
 
 	mu    sync.Mutex
 	queue [len(horizons)][]probe

@@ -178,32 +178,55 @@ func TestRegionBehindTheCapJoinsAgainEmpty(t *testing.T) {
 	await(t, "live again", func() bool { return holds(far, "u:after", "x") })
 }
 
-// A gap is found while the region is still joining, which waits for repairs: it must begin anew,
-// not wait for itself.
-func TestDrainedRegionThatComesBackBehindTheLogJoinsAgain(t *testing.T) {
-	ctx := context.Background()
+// A drained region that comes back finds its positions, and that nobody waited for it.
+func TestRegionThatFindsAGapWhileJoiningJoinsAgain(t *testing.T) {
 	w := newWorld(t)
+	begin(t, w.config("bj1", "idc", servers.Memcached(t)))
 	mem := servers.Memcached(t)
 	cfg := w.config("burst1", "burst", mem)
 	_, stop := begin(t, cfg)
-	await(t, "active", func() bool { return w.state(t, "burst1") == region.Active })
-	w.home.set(t, "u:stale", "old")
-	far := NewCache(CacheConfig{Store: newStore(t, mem)})
-	await(t, "first", func() bool { return holds(far, "u:stale", "old") })
-	if err := w.reg.Drain(ctx, "burst1"); err != nil {
+	await(t, "both active", func() bool { return w.state(t, "bj1") == region.Active && w.state(t, "burst1") == region.Active })
+	w.home.set(t, "u:x", "old")
+	c := NewCache(CacheConfig{Store: newStore(t, mem)})
+	await(t, "first", func() bool { return holds(c, "u:x", "old") })
+	if err := w.reg.Drain(context.Background(), "burst1"); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "gone", func() bool { return w.state(t, "burst1") == "" })
 	stop()
 	for range 3 {
-		w.home.set(t, "u:stale", "newest")
+		w.home.set(t, "u:x", "new")
 	}
-	w.home.rdb.XTrimMaxLen(ctx, changelog.LogKey(BucketOf("u:stale")), 1)
+	w.home.rdb.XTrimMaxLen(context.Background(), changelog.LogKey(BucketOf("u:x")), 1)
 	begin(t, cfg)
 	await(t, "active again", func() bool { return w.state(t, "burst1") == region.Active })
-	reads := []Read{{Key: "u:stale", NoFill: true}}
-	if far.Read(ctx, reads); reads[0].State == Hit && string(reads[0].Record.Payload) == "old" {
-		t.Error("active with what it held before it left")
+	await(t, "the newest", func() bool { return holds(c, "u:x", "new") })
+}
+
+// A process that was paused while another took its place finds its changes trimmed: it must
+// neither empty the other's memcached nor take the place back.
+func TestFencedProcessWithAGapHarmsNobody(t *testing.T) {
+	w := newWorld(t)
+	mem := servers.Memcached(t)
+	s, stop := begin(t, w.config("bj1", "idc", mem))
+	await(t, "active", func() bool { return w.state(t, "bj1") == region.Active })
+	w.home.set(t, "u:x", "kept")
+	c := NewCache(CacheConfig{Store: newStore(t, mem)})
+	await(t, "value", func() bool { return holds(c, "u:x", "kept") })
+	token, _, err := w.reg.Register(context.Background(), region.Region{Name: "bj1"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.gap <- struct{}{} // what its appliers tell when changes are gone
+	time.Sleep(200 * time.Millisecond)
+	if err := stop(); !errors.Is(err, region.ErrFenced) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if !holds(c, "u:x", "kept") {
+		t.Error("the cache of the process in its place was emptied")
+	}
+	if state, err := w.reg.Renew(context.Background(), region.Region{Name: "bj1"}, token, ""); err != nil || state != region.Active {
+		t.Errorf("the process in its place is %q, %v", state, err)
 	}
 }
 

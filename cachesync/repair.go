@@ -93,9 +93,9 @@ func (s *Syncer) ack(ctx context.Context, l *link, at map[int]changelog.ID) erro
 		all[b] = id
 	}
 	l.mu.Unlock()
-	return s.ackAt(ctx, l, all)
+	return s.ackAt(ctx, l, "", all)
 }
 
-func (s *Syncer) ackAt(ctx context.Context, l *link, at map[int]changelog.ID) error {
-	return changelog.Ack(ctx, l.rdb, s.cfg.Region, l.acks.Add(1), apply.FormatPositions(at))
+func (s *Syncer) ackAt(ctx context.Context, l *link, mark string, at map[int]changelog.ID) error {
+	return changelog.Ack(ctx, l.rdb, s.cfg.Region, l.acks.Add(1), mark+apply.FormatPositions(at))
 }

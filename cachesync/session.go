@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +42,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 		if l.home.Name == s.cfg.Region {
 			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
 			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
-			start(s.compares, "anti-entropy")
+			if len(s.deps.Truth) > 0 && s.cfg.AgainPerSecond > 0 {
+				start(func(ctx context.Context) error { return s.again.run(ctx, l) }, "anti-entropy")
+			}
 			if s.cfg.RelayListen != "" {
 				start(func(ctx context.Context) error { return s.relays(ctx, l) }, "relay")
 			}
@@ -62,26 +66,33 @@ func (s *Syncer) Run(ctx context.Context) error {
 			err = s.session(ctx, m)
 			claim = m.claim()
 		}
+		if ctx.Err() == nil && errors.Is(err, errRejoin) {
+			err = m.rejoins(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errRejoin) && m != nil && m.is(region.Draining):
-			// Nobody waits for a region that leaves, so its change log may go: it does not come back.
-			return m.leave(ctx)
+		case errors.Is(err, ErrDrained):
+			s.forgetReader(ctx) // again: an applier may have told its position after the first time
+			return err
 		case errors.Is(err, errRejoin):
 			s.deps.Log.Error("changes are gone from a change log: this region empties its cache and joins again", "region", s.cfg.Region)
-			if err := s.empty(ctx); err != nil {
-				s.deps.Log.Error("own memcached cannot be emptied", "err", err)
-				pause(ctx, time.Second)
-			}
-			for _, l := range s.links {
-				changelog.Leave(ctx, l.rdb, s.cfg.Region) // its old position is of no use
-			}
+			s.empty(ctx)
+			s.forgetReader(ctx) // its old position is of no use
 			claim = region.Joining
 		case errors.Is(err, region.ErrLost):
 			s.deps.Log.Warn("this region fell off the list of regions: registering again", "region", s.cfg.Region)
 		default:
 			return err
+		}
+	}
+}
+
+// forgetReader tells the homes that this region's position is of no use: nobody waits for it.
+func (s *Syncer) forgetReader(ctx context.Context) {
+	for _, l := range s.links {
+		if err := changelog.Leave(ctx, l.rdb, s.cfg.Region); err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("a home still keeps its change log for this region, until the lease ends", "home", l.home.Name, "err", err)
 		}
 	}
 }
@@ -119,12 +130,12 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 		go func() { defer wg.Done(); cancel(m.keep(ctx)) }()
 	}
 	wg.Add(1)
-	go func() { // from the first read on: join waits for repairs, and this is how a repair ends
+	go func() { // at any moment, also while joining: a bucket with a gap is never "close behind"
 		defer wg.Done()
 		select {
-		case <-ctx.Done():
 		case <-s.gap:
 			cancel(errRejoin)
+		case <-ctx.Done():
 		}
 	}()
 	if err := s.join(ctx, m, neighbour); err != nil && ctx.Err() == nil {
@@ -176,9 +187,7 @@ func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
 	// A fill that asked its home before these positions may still be written: wait for it,
 	// then empty. What is filled from now on is as new as where we begin.
 	pause(ctx, MaxFillAge+100*time.Millisecond)
-	if err := s.empty(ctx); err != nil {
-		s.deps.Log.Warn("own memcached cannot be emptied before joining", "err", err)
-	}
+	s.empty(ctx)
 	return neighbour, ctx.Err()
 }
 
@@ -213,27 +222,37 @@ func (s *Syncer) beginAtHead(ctx context.Context, l *link) error {
 	l.mu.Lock()
 	l.start = at
 	l.mu.Unlock()
-	return s.ackAt(ctx, l, at)
+	return s.ackAt(ctx, l, joiningMark, at)
 }
 
-// saved reports whether any position is saved here.
+// saved reports whether the positions of all buckets are saved here: one that is missing was
+// being repaired, or its node lost it. Those that are, the homes are told at
+// once: a region that was drained, or away for long, is waited for by nobody, and its change
+// log would be trimmed under its first reads.
 func (s *Syncer) saved(ctx context.Context) (bool, error) {
 	p := &apply.CachePositions{Store: s.store, Now: s.deps.Now}
 	for try := 0; ; try++ {
 		var failed error
+		whole, none := true, true
 		for _, l := range s.links {
+			have := map[int]changelog.ID{}
 			for _, buckets := range groups(l.home.Redis.Cluster) {
 				at, _, err := p.Look(ctx, linkName(l.home, buckets))
 				if err != nil {
 					failed = err
 				}
-				if len(at) > 0 {
-					return true, nil
-				}
+				maps.Copy(have, at)
+			}
+			whole, none = whole && len(have) == Buckets, none && len(have) == 0
+			if len(have) < Buckets {
+				continue
+			}
+			if err := s.ackAt(ctx, l, "", have); err != nil && ctx.Err() == nil {
+				s.deps.Log.Warn("a home cannot be told where this region goes on", "home", l.home.Name, "err", err)
 			}
 		}
-		if failed == nil {
-			return false, nil
+		if failed == nil || !none {
+			return whole, nil
 		}
 		if try == 0 {
 			s.deps.Log.Warn("own memcached does not answer", "region", s.cfg.Region, "err", failed)
@@ -244,19 +263,27 @@ func (s *Syncer) saved(ctx context.Context) (bool, error) {
 	}
 }
 
-// beginAt takes a neighbour's positions for all homes, and tells the homes to keep their
+// joiningMark stands before the positions of a region that has not emptied its cache yet: they
+// keep the logs, but nothing here is as new as they say.
+const joiningMark = "joining "
+
+// beginAt takes a region's positions for all homes, and tells the homes to keep their
 // logs from there on.
 func (s *Syncer) beginAt(ctx context.Context, neighbour string) error {
+	mark := ""
+	if neighbour != s.cfg.Region {
+		mark = joiningMark
+	}
 	for _, l := range s.links {
 		text, err := l.rdb.HGet(ctx, changelog.ReadersKey, neighbour).Result()
 		if err != nil {
 			return fmt.Errorf("cachesync: positions of %s at home %s: %w", neighbour, l.home.Name, err)
 		}
 		at := apply.ParsePositions(text)
-		if len(at) == 0 {
+		if len(at) == 0 || strings.Contains(text, joiningMark) {
 			return fmt.Errorf("cachesync: %s has told home %s no position", neighbour, l.home.Name)
 		}
-		if err := s.ackAt(ctx, l, at); err != nil {
+		if err := s.ackAt(ctx, l, mark, at); err != nil {
 			return err
 		}
 		l.mu.Lock()
@@ -276,20 +303,21 @@ func (s *Syncer) startOf(ctx context.Context, l *link, bucket int) (changelog.ID
 	return changelog.Head(ctx, l.rdb, bucket)
 }
 
-// empty flushes this region's own nodes.
-func (s *Syncer) empty(ctx context.Context) error {
+// empty flushes this region's own nodes. One that does not answer now is emptied before it is
+// used again: what it holds is older than where this region goes on.
+func (s *Syncer) empty(ctx context.Context) {
 	if s.client == nil {
-		return nil
+		return
 	}
 	for _, node := range s.client.Nodes() {
-		if err := s.client.FlushNode(ctx, node); err != nil && !errors.Is(err, memcache.ErrNodeDown) {
-			return fmt.Errorf("cachesync: empty %s: %w", node, err)
+		if err := s.client.FlushNode(ctx, node); err != nil {
+			s.deps.Log.Warn("own memcached cannot be emptied now: it will be when it answers", "node", node, "err", err)
+			s.client.MustEmpty(node)
 		}
 	}
 	for _, c := range s.deps.Caches {
 		c.Forget()
 	}
-	return nil
 }
 
 // join brings this region to where it may be active: copied, warmed, close behind the homes,
@@ -302,13 +330,7 @@ func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region) 
 		s.say("", 0)
 		return nil
 	}
-	var sample []apply.Write
-	if neighbour != nil {
-		var err error
-		if sample, err = s.copyFrom(ctx, neighbour); err != nil {
-			s.deps.Log.Error("neighbour could not be copied whole: what is missing will be filled on demand", "neighbour", neighbour.Name, "err", err)
-		}
-	}
+	sample := s.copyFrom(ctx, neighbour)
 	if s.deps.Warm != nil && !m.is(region.Active) {
 		s.say("warming", 0)
 		if err := s.deps.Warm(ctx); err != nil {
@@ -316,21 +338,45 @@ func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region) 
 		}
 	}
 	s.say("catching up", 0)
-	for !s.close50ms() || !s.has(ctx, sample) {
+	var since time.Time // close behind the homes, and the sample is not here
+	for {
+		switch near := s.close50ms(); {
+		case !near:
+			since = time.Time{}
+		case s.has(ctx, sample):
+			s.say("", 1)
+			m.want(region.Active)
+			return nil
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > copyLost:
+			s.deps.Log.Warn("what was copied is gone again: copying once more", "neighbour", neighbour.Name)
+			sample, since = s.copyFrom(ctx, neighbour), time.Time{}
+			s.say("catching up", 0)
+		}
 		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	s.say("", 1)
-	m.want(region.Active)
-	return nil
 }
 
-// copyFrom copies a neighbour's memcached and keeps a sample.
-func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply.Write, err error) {
+// copyLost is how long the sample may be missing before the neighbour is copied again: own
+// memcached was restarted meanwhile.
+const copyLost = 2 * time.Second
+
+// copyFrom copies a neighbour's memcached and keeps a sample; without a neighbour there is
+// nothing to copy. What cannot be copied will be filled on demand.
+func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply.Write) {
+	if r == nil {
+		return nil
+	}
+	failed := func(err error) {
+		s.deps.Log.Error("neighbour could not be copied whole: what is missing will be filled on demand", "neighbour", r.Name, "err", err)
+	}
 	from, err := memcache.New(memcache.Config{Servers: r.Memcached, Dial: s.deps.Dial, Timeout: 5 * time.Second})
 	if err != nil {
-		return nil, err
+		failed(err)
+		return nil
 	}
 	defer from.Close()
 	s.say("copying "+r.Name, 0)
@@ -342,7 +388,10 @@ func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply
 			sample = append(sample, w)
 		}
 	})
-	return sample, err
+	if err != nil && ctx.Err() == nil {
+		failed(err)
+	}
+	return sample
 }
 
 // close50ms reports whether all links have been read to their end and are less than 50 ms behind.

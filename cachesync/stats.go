@@ -10,23 +10,13 @@ import (
 
 // SyncStats is a snapshot of a Syncer.
 type SyncStats struct {
-	Region   string
-	Class    string
-	Links    []apply.Stats            // one per applier
-	Log      changelog.TrimStats      // of this region's own home
-	Wrong    int64                    // probes that found an older version than was written: must stay 0
-	Nines    map[string]string        // share of probes found here, by horizon
-	Proofs   map[string]region.Proof  // probes by region
-	Compared map[string]ComparedStats // anti-entropy of this home, by region
-}
-
-// ComparedStats counts the records of this home that were compared with a region.
-type ComparedStats struct {
-	Looked     int64 // were there
-	Older      int64 // than at home, and put right: must stay 0
-	Unreadable int64 // and put right
-	Failed     int64 // pieces that could not be written
-	Unsure     int64 // found, but the home was read too long ago: left to the next time
+	Region string
+	Class  string
+	Links  []apply.Stats           // one per applier
+	Log    changelog.TrimStats     // of this region's own home
+	Wrong  int64                   // probes that found an older version than was written: must stay 0
+	Nines  map[string]string       // share of probes found here, by horizon
+	Proofs map[string]region.Proof // probes by region
 }
 
 // Stats tells how the Syncer is doing.
@@ -38,13 +28,6 @@ func (s *Syncer) Stats() SyncStats {
 	for _, l := range s.links {
 		for _, a := range l.all() {
 			out.Links = append(out.Links, a.Stats())
-		}
-	}
-	out.Compared = map[string]ComparedStats{}
-	for _, r := range append(s.probes.peers.active(), s.probes.own) {
-		c := &r.compared
-		out.Compared[r.name] = ComparedStats{
-			Looked: c.looked.Load(), Older: c.older.Load(), Unreadable: c.unreadable.Load(), Failed: c.failed.Load(), Unsure: c.unsure.Load(),
 		}
 	}
 	if t := s.trimmed.Load(); t != nil {

@@ -28,6 +28,9 @@ type Deps struct {
 	// Snapshots list what the homes hold, for joining without a neighbour and for
 	// anti-entropy: money, users, rooms.
 	Snapshots []Snapshotter
+	// Truth reads this region's own home's records by the prefix of their keys, for what is
+	// sent again to all regions. It must not answer for a bucket that is not certified.
+	Truth map[string]Source
 	// Warm is the last step before this region is active (package warmup); nil means none.
 	Warm func(ctx context.Context) error
 	// Dial opens connections to Redis; nil means net.Dialer.
@@ -56,6 +59,7 @@ type Syncer struct {
 	registry *region.Registry // nil without a control region
 	control  redis.UniversalClient
 	probes   *prober
+	again    *again
 
 	classes atomic.Bool   // regions of all three classes are there
 	drain   atomic.Bool   // a burst region is being drained
@@ -139,6 +143,7 @@ func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
 		s.registry = &region.Registry{RDB: s.control, Lease: cfg.Lease, Grace: cfg.Grace}
 	}
 	s.probes = newProber(s)
+	s.again = &again{s: s}
 	if cfg.Invalidations != "" {
 		s.feed = newFeed(deps.Log)
 	}
@@ -158,11 +163,8 @@ func (c Config) withDefaults() Config {
 	if c.ProbeEvery == 0 {
 		c.ProbeEvery = 1000
 	}
-	if c.CompareEvery == 0 {
-		c.CompareEvery = 10 * time.Minute
-	}
-	if c.CompareRate == 0 {
-		c.CompareRate = 5000
+	if c.AgainPerSecond == 0 {
+		c.AgainPerSecond = 200
 	}
 	return c
 }

@@ -45,6 +45,11 @@ func (h *home) set(t testing.TB, key, payload string) {
 	}
 }
 
+// head is the newest entry of the key's log, for messages.
+func (h *home) head(key string) string {
+	return fmt.Sprint(h.rdb.XRevRangeN(context.Background(), changelog.LogKey(BucketOf(key)), "+", "-", 1).Val())
+}
+
 func newStore(t testing.TB, addrs ...string) *memcache.Client {
 	c, err := memcache.New(memcache.Config{Servers: addrs, Authoritative: true})
 	if err != nil {
@@ -75,7 +80,7 @@ func run(t testing.TB, cfg Config, deps Deps) *Syncer {
 
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}

@@ -305,13 +305,15 @@ func parseLive(text string) (Record, int64, error) {
 	return r, expiry, nil
 }
 
+// Live is the source of live changes only: what the home itself holds of users.
+func (u *Users) Live() Source { return &Users{RDB: u.RDB} }
+
 // Snapshot implements Snapshotter for the live changes of one bucket.
 func (u *Users) Snapshot(ctx context.Context, _ string, bucket int, emit func([]Filled) error) error {
 	iter := u.RDB.Scan(ctx, 0, liveKey(bucket, "*"), 1000).Iterator()
 	var keys []string
 	flush := func() error {
-		live := Users{RDB: u.RDB}
-		list, err := live.Fill(ctx, keys)
+		list, err := u.Live().Fill(ctx, keys)
 		if err != nil {
 			return err
 		}

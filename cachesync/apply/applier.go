@@ -335,10 +335,14 @@ func (a *Applier) Entry(bucket int, e *changelog.Entry) {
 	if !a.admit(i, e.ID) {
 		return
 	}
-	for c := range e.Changes {
-		a.cur.add(i, &e.Changes[c])
+	changes := e.Changes
+	if len(changes) > 0 && changes[0].Again && a.modes[i].Mode() != Set {
+		changes = nil // anti-entropy waits while there is a backlog to clear
 	}
-	if len(e.Changes) == 0 {
+	for c := range changes {
+		a.cur.add(i, &changes[c])
+	}
+	if len(changes) == 0 {
 		a.cur.changes++ // the position moves on all the same
 	}
 	a.read[i], a.cur.last[i] = e.ID, e.ID

@@ -35,11 +35,13 @@ type Write struct {
 	Key    string
 	Record record.Record
 	Expiry int64 // Unix seconds, 0 = none
+	Again  bool  // emitted again by anti-entropy: what has to be written then was wrong here
 
 	Outcome  Outcome
 	Found    record.Record // with Kept: what is there; valid until the Batch's next Plan
 	Err      error
 	Repaired bool // what was there was no record
+	Older    bool // what was there, and had to go, was an older record
 }
 
 // step is the Op that a Write waits for.
@@ -96,6 +98,23 @@ type Counts struct {
 	Withdrawn         int64
 	Skipped, Repaired int64
 	Bytes             int64 // of records in adds and cas
+
+	// Of what anti-entropy sent: as new or newer here; missing (evicted, say) or no record and
+	// now written; an older one and now right, which is what anti-entropy is for.
+	AgainEqual, AgainMissing, AgainOlder int64
+}
+
+// again counts a decided Write of anti-entropy.
+func (c *Counts) again(w *Write) {
+	switch {
+	case !w.Again:
+	case w.Older:
+		c.AgainOlder++
+	case w.Outcome == Kept, w.Record.Tombstone(): // what is deleted may well be missing
+		c.AgainEqual++
+	default:
+		c.AgainMissing++
+	}
 }
 
 // Writes is the number of operations that could change memcached.
@@ -111,7 +130,7 @@ func (b *Batch) Plan(writes []Write, now time.Time) {
 	b.arena = b.arena[:0]
 	for i := range writes {
 		w := &writes[i]
-		w.Outcome, w.Err, w.Found, w.Repaired = Pending, nil, record.Record{}, false
+		w.Outcome, w.Err, w.Found, w.Repaired, w.Older = Pending, nil, record.Record{}, false, false
 		if w.Expiry != 0 && w.Expiry <= b.nowSec && !w.Record.Tombstone() {
 			w.Record = record.Unset(w.Record)
 		}
@@ -198,7 +217,10 @@ func (b *Batch) took(i int, op *memcache.Op) {
 			w.Outcome, w.Found = Kept, old
 			b.steps[i] = stepDone
 			b.Counts.Kept++
+			b.Counts.again(w)
 			return
+		} else {
+			w.Older = !old.Refill()
 		}
 		b.cas[i] = op.CAS
 		b.steps[i] = stepCAS
@@ -207,6 +229,7 @@ func (b *Batch) took(i int, op *memcache.Op) {
 			w.Outcome = Stored
 			b.steps[i] = stepDone
 			b.Counts.Stored++
+			b.Counts.again(w)
 			return
 		}
 		if b.steps[i] == stepCAS {

@@ -50,7 +50,7 @@ func (p *pending) add(at int, c *changelog.Change) {
 		p.counts[i]++
 	}
 	old := w.Record.Payload
-	w.Record, w.Expiry = c.Record, c.Expiry
+	w.Record, w.Expiry, w.Again = c.Record, c.Expiry, c.Again
 	if n := len(c.Record.Payload); n <= cap(old) { // the key's own place is large enough
 		w.Record.Payload = append(old[:0], c.Record.Payload...)
 		return

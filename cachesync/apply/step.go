@@ -46,6 +46,9 @@ func (s *Stepper) Turn() []Write {
 	}
 	s.a.transform(p, s.a.cfg.Now())
 	s.turn = p
+	if p.writes == nil {
+		return []Write{} // only positions move on
+	}
 	return p.writes
 }
 

@@ -218,7 +218,9 @@ func (a *Applier) insist(ctx context.Context, b *Batch, batch []Write) {
 		for i := range left {
 			w := left[i]
 			switch {
-			case w.Err == nil, w.Outcome == Skipped && now.Sub(a.downSince) >= giveUp:
+			case w.Err == nil:
+			case w.Outcome == Skipped && now.Sub(a.downSince) >= giveUp:
+				a.giveUp(w.Key)
 			case permanent(w.Err):
 				a.stats.refused.Add(1)
 				if !w.Record.Tombstone() && !errors.Is(w.Err, memcache.ErrMalformedKey) {
@@ -235,6 +237,19 @@ func (a *Applier) insist(ctx context.Context, b *Batch, batch []Write) {
 		a.stats.writeErrors.Add(int64(len(again)))
 		left = again
 		sleep(ctx, wait)
+	}
+}
+
+// giveUp leaves a write out for good. The node may be back any moment, so soon that its client
+// would think that nothing was missed: it must come back empty.
+func (a *Applier) giveUp(key string) {
+	if c, ok := a.cfg.Store.(interface {
+		Owner(key string) (string, error)
+		MustEmpty(node string)
+	}); ok {
+		if node, err := c.Owner(key); err == nil {
+			c.MustEmpty(node)
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ func ParseID[T ~string | ~[]byte](s T) (ID, error) {
 type Change struct {
 	Key    string
 	Expiry int64 // Unix seconds, 0 = none
+	Again  bool  // emitted before, under this version: anti-entropy; CommitMS is of this time
 	Record record.Record
 }
 
@@ -90,6 +91,14 @@ func parseFields[T ~string | ~[]byte](id ID, fields []T, dst []Change) (Entry, e
 		}
 		fields = fields[2:]
 	}
+	at, again := ms, len(fields) > 0 && string(fields[0]) == "r"
+	if again {
+		var ok bool
+		if at, ok = number(fields[1]); !ok || at > record.MaxMS {
+			return bad("r is no number")
+		}
+		fields = fields[2:]
+	}
 	e.Version = record.MakeVersion(epoch, int64(ms), ctr)
 	for ; len(fields) >= 8; fields = fields[8:] {
 		if string(fields[0]) != "k" || string(fields[2]) != "t" || string(fields[4]) != "e" {
@@ -100,10 +109,10 @@ func parseFields[T ~string | ~[]byte](id ID, fields []T, dst []Change) (Entry, e
 		if !ok1 || !ok2 || typ > 255 || len(fields[1]) == 0 {
 			return bad("a group has no key, or t or e is no number")
 		}
-		c := Change{Key: string(fields[1]), Expiry: int64(expiry), Record: record.Record{
+		c := Change{Key: string(fields[1]), Expiry: int64(expiry), Again: again, Record: record.Record{
 			Type:     record.Type(typ),
 			Version:  e.Version,
-			CommitMS: int64(ms) + record.BaseMS,
+			CommitMS: int64(at) + record.BaseMS,
 		}}
 		switch string(fields[6]) {
 		case "v":

@@ -91,11 +91,13 @@ end
 // Prelude is the Lua text in front of every script that changes a bucket of the given epoch.
 // The epoch is part of the text, hence of the script's SHA: a Redis that restarted or was
 // promoted does not know the script until the certifier has loaded it again.
-func Prelude(epoch uint64) string {
+func Prelude(epoch uint64) string { return ofEpoch(prelude, epoch) }
+
+func ofEpoch(text string, epoch uint64) string {
 	return strings.NewReplacer(
 		"@EPOCH@", strconv.FormatUint(epoch, 10),
 		"@BASE@", strconv.FormatInt(record.BaseMS, 10),
-	).Replace(prelude)
+	).Replace(text)
 }
 
 // MaxRecords is the most records one commit may carry (Lua's unpack has a limit).

@@ -3,6 +3,7 @@ package memcache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -96,3 +97,19 @@ func (c *Client) FlushNode(ctx context.Context, addr string) error {
 	_, err := c.command(ctx, addr, "flush_all\r\n", "OK")
 	return err
 }
+
+// MustEmpty says that nothing of what a node holds may be read any more: it missed a write for
+// good, or FlushNode failed. Its connections are opened anew, and whichever is first empties it,
+// now or when it is back.
+func (c *Client) MustEmpty(addr string) {
+	n := c.byAddr[addr]
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	n.owed = true
+	n.mu.Unlock()
+	n.pipe.Reset(errOwed)
+}
+
+var errOwed = errors.New("to be emptied")

@@ -24,6 +24,7 @@ type node struct {
 	ejectedAt time.Time
 	lost      bool // a write failed since the node was last known good
 	flushed   bool // since ejectedAt
+	owed      bool // MustEmpty, and it has not been emptied since
 }
 
 func newNode(c *Client, addr string) *node {
@@ -80,7 +81,7 @@ func (n *node) onUp() {
 func (n *node) stale() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.lost && n.ejected && n.c.cfg.Clock().Sub(n.ejectedAt) > n.c.cfg.StaleAfter
+	return n.owed || n.lost && n.ejected && n.c.cfg.Clock().Sub(n.ejectedAt) > n.c.cfg.StaleAfter
 }
 
 // handshake proves that the node answers, and empties it when it missed writes.
@@ -114,7 +115,7 @@ func (n *node) handshake(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	n.mu.Lock()
-	n.lost, n.flushed = false, true
+	n.lost, n.owed, n.flushed = false, false, true
 	n.mu.Unlock()
 	return nil
 }

@@ -42,3 +42,15 @@ func Tag(bucket int) string {
 
 // BucketKey is a Redis key of a bucket: BucketKey(7, "log") is "{b07}:log".
 func BucketKey(bucket int, name string) string { return Tag(bucket) + ":" + name }
+
+// OfBucketKey takes apart what BucketKey made: "{b07}:rp:x" is 7 and "rp:x".
+func OfBucketKey(key string) (bucket int, name string, ok bool) {
+	if len(key) < 7 || key[0] != '{' || key[1] != 'b' || key[4] != '}' || key[5] != ':' {
+		return 0, "", false
+	}
+	tens, units := int(key[2]-'0'), int(key[3]-'0')
+	if bucket = tens*10 + units; tens < 0 || tens > 9 || units < 0 || units > 9 || bucket >= Buckets {
+		return 0, "", false
+	}
+	return bucket, key[6:], true
+}

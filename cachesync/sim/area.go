@@ -276,7 +276,7 @@ func (p *applier) begin() bool {
 		return false
 	}
 	p.writing, p.turn, p.began = writes, true, p.a.w.now()
-	p.a.w.say("region %d: turn of %d, up to %v", p.a.id, len(writes), writes[len(writes)-1].Record.Version)
+	p.a.w.say("region %d: turn of %d", p.a.id, len(writes))
 	p.b.Plan(writes, p.began)
 	return true
 }

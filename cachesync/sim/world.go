@@ -112,6 +112,20 @@ func (w *world) commit() {
 	h.log = append(h.log, e)
 }
 
+// emitAgain puts a key's record into the log once more, as anti-entropy does.
+func (w *world) emitAgain(key string) {
+	h := &w.home
+	r, ok := h.truth[key]
+	if !ok {
+		return
+	}
+	r.CommitMS = w.now().UnixMilli() + w.skew
+	h.seq++
+	w.say("home: %d %s = %s again", h.seq, key, r.Version)
+	h.log = append(h.log, changelog.Entry{ID: changelog.ID{Epoch: 1, Seq: h.seq}, Version: r.Version,
+		Changes: []changelog.Change{{Key: key, Again: true, Record: r}}})
+}
+
 // after returns what the log still has behind a position, at most n entries.
 func (h *home) after(seq uint64, n int) (out []changelog.Entry, more bool) {
 	from := max(seq, h.trimmed)
@@ -133,6 +147,10 @@ func Trace(seed uint64, bug Bug, trace io.Writer) *Violation {
 	rng := rand.New(rand.NewPCG(seed, 0x51))
 	w := &world{rng: rng, bug: bug, seed: seed, trace: trace, asking: map[string]*fill{},
 		skew: int64(rng.IntN(2000) - 1000), home: home{truth: map[string]record.Record{}}}
+	var again *rand.Rand // every other seed has anti-entropy, with chances of its own
+	if seed%2 == 1 {
+		again = rand.New(rand.NewPCG(seed, 0x52))
+	}
 	for i := range 2 + rng.IntN(3) {
 		w.keys = append(w.keys, fmt.Sprint("u:", i))
 	}
@@ -142,6 +160,9 @@ func Trace(seed uint64, bug Bug, trace io.Writer) *Violation {
 	for w.step = 0; w.step < 400 && w.bad == nil; w.step++ {
 		w.ms += int64(w.rng.IntN(20))
 		w.act()
+		if again != nil && again.IntN(20) == 0 {
+			w.emitAgain(w.keys[again.IntN(len(w.keys))])
+		}
 		w.observe()
 	}
 	w.settle()

@@ -17,7 +17,7 @@ import (
 	"sluice/gateway/room"
 )
 
-// scriptLoader loads the scripts of a bucket that move no money (rooms, users)
+// scriptLoader loads the scripts of a bucket that move no money (rooms, users, anti-entropy)
 // once the certifier has opened the bucket, which it sees by the draw script:
 // a Redis that waits for the certifier stays shut for them too.
 type scriptLoader struct {
@@ -33,14 +33,14 @@ func (p *parts) newScriptLoader() (*scriptLoader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scriptLoader{rdb: p.control, log: p.log, texts: []func(uint64) []string{room.Scripts, cachesync.UserScripts}, book: book}, nil
+	return &scriptLoader{rdb: p.control, log: p.log, texts: []func(uint64) []string{room.Scripts, cachesync.UserScripts, changelog.AgainScripts}, book: book}, nil
 }
 
 // Run looks every 100 ms until ctx ends.
 func (l *scriptLoader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := l.step(ctx); err != nil && ctx.Err() == nil {
-			l.log.Debug("loading scripts of rooms and users", "err", err)
+			l.log.Debug("loading scripts that move no money", "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -9,8 +9,10 @@ import (
 
 	"sluice/cachesync"
 	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
+	"sluice/gateway/redpacket"
 )
 
 // Sync is `sluice sync`: keeps this region's memcached equal to the homes.
@@ -91,6 +93,9 @@ func both(one, two func(context.Context) error) func(context.Context) error {
 func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
 	syncer, err := cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
 		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory(), p.users}, Log: p.log,
+		Truth: map[string]cachesync.Source{
+			record.PrefixRedPacket: redpacket.NewSource(p.house), record.PrefixRoom: p.rooms, record.PrefixUser: p.users.Live(),
+		},
 	})
 	if err != nil {
 		return nil, err

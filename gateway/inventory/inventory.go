@@ -158,7 +158,7 @@ func (v *Inventory) scan(ctx context.Context) error {
 			}
 			mu.Lock()
 			for _, key := range keys {
-				if bucket, cacheKey, ok := split(key); ok {
+				if bucket, cacheKey, ok := record.OfBucketKey(key); ok {
 					found[bucket] = append(found[bucket], cacheKey)
 				}
 			}
@@ -183,16 +183,4 @@ func (v *Inventory) scan(ctx context.Context) error {
 	}
 	v.byBucket = found
 	return nil
-}
-
-// split turns "{b07}:rp:<id>" into 7 and "rp:<id>".
-func split(key string) (bucket int, cacheKey string, ok bool) {
-	if len(key) < 7 || key[0] != '{' || key[1] != 'b' || key[4] != '}' || key[5] != ':' {
-		return 0, "", false
-	}
-	tens, units := int(key[2]-'0'), int(key[3]-'0')
-	if bucket = tens*10 + units; tens > 9 || units > 9 || bucket >= record.Buckets {
-		return 0, "", false
-	}
-	return bucket, key[6:], true
 }

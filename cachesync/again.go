@@ -1,0 +1,163 @@
+package cachesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/record"
+)
+
+// again is anti-entropy: it goes round all records of this region's own home, slowly and for
+// ever, and emits each again under the version that it has. A region that has it sees nothing;
+// one that has not, for a reason that nobody knew of, is right again.
+//
+//	SCAN home -> by bucket: WATCH keys, read them, MULTI: XADD each -> change log -> appliers
+type again struct {
+	s       *Syncer
+	rounds  atomic.Int64
+	looked  atomic.Int64 // records found at home
+	emitted atomic.Int64
+	moved   atomic.Int64 // changed between reading and emitting: just emitted by that
+	shut    atomic.Int64 // the bucket waits for the certifier
+}
+
+const (
+	againRest  = 10 * time.Second // between rounds
+	againScan  = 256              // keys of one SCAN
+	againBatch = 64               // records of one transaction
+)
+
+func (g *again) run(ctx context.Context, l *link) error {
+	for ctx.Err() == nil {
+		if err := g.round(ctx, l); err != nil && ctx.Err() == nil {
+			g.s.deps.Log.Warn("anti-entropy cannot read its home", "home", l.home.Name, "err", err)
+		}
+		pause(ctx, againRest)
+	}
+	return ctx.Err()
+}
+
+// round looks at all records once.
+func (g *again) round(ctx context.Context, l *link) error {
+	nodes, err := masters(ctx, l.rdb)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		for cursor := uint64(0); ; {
+			began := time.Now()
+			var keys []string
+			if keys, cursor, err = node.Scan(ctx, cursor, "{b??}:*", againScan).Result(); err != nil {
+				return fmt.Errorf("cachesync: anti-entropy: scan: %w", err)
+			}
+			n, err := g.emitAll(ctx, l, keys)
+			if err != nil {
+				return err
+			}
+			due := time.Duration(n) * time.Second / time.Duration(g.s.cfg.AgainPerSecond)
+			pause(ctx, max(5*time.Millisecond, due-time.Since(began)))
+			if cursor == 0 || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	g.rounds.Add(1)
+	return ctx.Err()
+}
+
+// masters are the nodes that hold keys.
+func masters(ctx context.Context, rdb redis.UniversalClient) (list []redis.Cmdable, err error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		return []redis.Cmdable{rdb}, nil
+	}
+	var mu sync.Mutex // they are visited at the same time
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, node)
+		return nil
+	})
+	return list, err
+}
+
+// emitAll emits those of the Redis keys that are records, and returns how many it looked at.
+func (g *again) emitAll(ctx context.Context, l *link, redisKeys []string) (n int, err error) {
+	type group struct {
+		bucket int
+		prefix string
+	}
+	groups := map[group][]string{}
+	for _, key := range redisKeys {
+		bucket, name, ok := record.OfBucketKey(key)
+		prefix, _, _ := strings.Cut(name, ":")
+		if _, known := g.s.deps.Truth[prefix+":"]; ok && known {
+			groups[group{bucket, prefix + ":"}] = append(groups[group{bucket, prefix + ":"}], name)
+		}
+	}
+	for at, names := range groups {
+		for part := range slices.Chunk(names, againBatch) {
+			n += len(part)
+			g.looked.Add(int64(len(part)))
+			switch err := g.emit(ctx, l.rdb, at.bucket, g.s.deps.Truth[at.prefix], part); {
+			case err == nil:
+			case errors.Is(err, redis.TxFailedErr):
+				g.moved.Add(int64(len(part)))
+			case errors.Is(err, ErrLater), redis.HasErrorPrefix(err, "NOSCRIPT"), redis.HasErrorPrefix(err, changelog.Fenced):
+				g.shut.Add(int64(len(part)))
+			default:
+				return n, fmt.Errorf("cachesync: anti-entropy: bucket %d: %w", at.bucket, err)
+			}
+		}
+	}
+	return n, nil
+}
+
+// emit sends records of one bucket, unless one of them changes meanwhile.
+func (g *again) emit(ctx context.Context, rdb redis.UniversalClient, bucket int, source Source, keys []string) error {
+	watched := make([]string, len(keys))
+	for i, key := range keys {
+		watched[i] = record.BucketKey(bucket, key)
+	}
+	return rdb.Watch(ctx, func(tx *redis.Tx) error {
+		head, err := changelog.Head(ctx, tx, bucket)
+		if err != nil {
+			return err
+		}
+		filled, err := source.Fill(ctx, keys)
+		if err != nil {
+			return err
+		}
+		var list []changelog.Change
+		for _, f := range filled {
+			switch {
+			case f.Err == nil:
+				list = append(list, changelog.Change{Key: f.Key, Expiry: f.Expiry, Record: f.Record})
+			case !errors.Is(f.Err, ErrNotFound):
+				return f.Err
+			}
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			for _, c := range list {
+				changelog.Again(ctx, p, bucket, head.Epoch, c)
+			}
+			return nil
+		})
+		if err == nil {
+			g.emitted.Add(int64(len(list)))
+		}
+		return err
+	}, watched...)
+}

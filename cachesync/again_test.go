@@ -1,0 +1,88 @@
+package cachesync
+
+import (
+	"context"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
+	"sluice/internal/servers"
+)
+
+// A region that is wrong for a reason nobody knew of is right again after a round, and says so.
+func TestAntiEntropyRepairsWhatNobodyKnewOf(t *testing.T) {
+	ctx := context.Background()
+	addr := servers.Redis(t, "--appendfsync", "no").Addr
+	h := newHome(t, addr)
+	store := newStore(t, servers.Memcached(t))
+	users := &Users{RDB: h.rdb}
+	s := run(t, Config{Region: "bj1", AgainPerSecond: 1000, Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
+		Deps{Store: store, Truth: map[string]Source{"u:": users.Live()}})
+	await(t, "connection", func() bool { return s.Ready() == nil })
+	if err := s.again.round(ctx, s.links[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range append(UserScripts(1), changelog.AgainScripts(1)...) {
+		if err := redis.NewScript(text).Load(ctx, h.rdb).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, uid := range []string{"older", "missing", "equal"} {
+		if err := users.Put(ctx, []User{{UID: uid, State: []byte(`{"n":1}`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := NewCache(CacheConfig{Store: store})
+	all := func() bool {
+		return holds(c, "u:older", `{"n":1}`) && holds(c, "u:missing", `{"n":1}`) && holds(c, "u:equal", `{"n":1}`)
+	}
+	await(t, "all", all)
+	store.Do(ctx, []memcache.Op{
+		{Kind: memcache.Set, Key: "u:older", Value: Record{Type: TypeUser, Version: MakeVersion(0, 1, 0), Payload: []byte("{}")}.Append(nil)},
+		{Kind: memcache.Delete, Key: "u:missing"},
+	})
+	before := s.Stats().Links[0].Counts
+	if err := s.again.round(ctx, s.links[0]); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "all again", all)
+	await(t, "counts", func() bool {
+		n := s.Stats().Links[0].Counts
+		return n.AgainOlder-before.AgainOlder == 1 && n.AgainMissing-before.AgainMissing == 1 && n.AgainEqual > before.AgainEqual
+	})
+	if g := s.again; g.emitted.Load() < 3 || g.looked.Load() < 3 {
+		t.Errorf("looked %d, emitted %d", g.looked.Load(), g.emitted.Load())
+	}
+}
+
+// What waits for the certifier is left alone: nothing of it is known to be true.
+func TestAntiEntropyLeavesBucketsThatAreShut(t *testing.T) {
+	ctx := context.Background()
+	addr := servers.Redis(t, "--appendfsync", "no").Addr
+	h := newHome(t, addr)
+	h.rdb.Set(ctx, BucketKey(7, "u:x"), "0.1.0 0 {}", 0)
+	s := run(t, Config{Region: "bj1", AgainPerSecond: -1, Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
+		Deps{Store: newStore(t, servers.Memcached(t)), Truth: map[string]Source{"u:": fixed{}}})
+	s.cfg.AgainPerSecond = 1000
+	if err := s.again.round(ctx, s.links[0]); err != nil {
+		t.Fatal(err)
+	}
+	if g := s.again; g.shut.Load() == 0 || g.emitted.Load() != 0 {
+		t.Errorf("shut %d, emitted %d", g.shut.Load(), g.emitted.Load())
+	}
+	if n := h.rdb.XLen(ctx, changelog.LogKey(7)).Val(); n != 0 {
+		t.Errorf("%d entries in its log", n)
+	}
+}
+
+// fixed is a Source that knows every key.
+type fixed struct{}
+
+func (fixed) Fill(_ context.Context, keys []string) (out []Filled, err error) {
+	for _, k := range keys {
+		out = append(out, Filled{Key: k, Record: Record{Type: TypeUser, Version: MakeVersion(0, 1, 0), Payload: []byte("{}")}})
+	}
+	return out, nil
+}
