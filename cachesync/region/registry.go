@@ -106,7 +106,9 @@ var (
 	register = redis.NewScript(parse + `
 local fence = string.format('%.0f', redis.call('INCR', KEYS[2]))
 local kept = 'joining'
-if ARGV[4] == 'active' or ARGV[4] ~= 'joining' and old and state == 'active' and NOW - tonumber(seen) < tonumber(ARGV[3]) then
+if ARGV[4] == 'joining' and state == 'draining' then
+  kept = 'draining'
+elseif ARGV[4] == 'active' or ARGV[4] ~= 'joining' and old and state == 'active' and NOW - tonumber(seen) < tonumber(ARGV[3]) then
   kept = 'active'
 else
   since = now
@@ -155,7 +157,8 @@ var listKeys = []string{"{sluice:regions}", "{sluice:regions}:token"}
 
 // Register takes the region's place in the list. Within lease and grace of an active region's
 // last renewal it stays active (a flap, or a restart); otherwise it begins to join. A region
-// that was active all the time, while the list was away, claims Active.
+// that was active all the time, while the list was away, claims Active. One that claims Joining goes
+// on in the same process: a drain that came meanwhile still holds.
 func (r *Registry) Register(ctx context.Context, me Region, claim State) (token int64, state State, err error) {
 	doc, _ := json.Marshal(me)
 	res, err := register.Run(ctx, r.RDB, listKeys, me.Name, doc, r.lease()+r.grace(), string(claim)).StringSlice()

@@ -148,3 +148,23 @@ func TestVerifyPrintsWhatDiffers(t *testing.T) {
 	}
 	t.Log(v)
 }
+
+func TestDrainHoldsForARegionThatJoinsAgain(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer rdb.Close()
+	r := &Registry{RDB: rdb}
+	ctx := context.Background()
+	me := Region{Name: "burst1", Class: "burst"}
+	if _, _, err := r.Register(ctx, me, Active); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Drain(ctx, "burst1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, state, err := r.Register(ctx, me, Joining); err != nil || state != Draining {
+		t.Errorf("%q, %v: the drain is forgotten", state, err)
+	}
+	if _, state, err := r.Register(ctx, me, ""); err != nil || state != Joining {
+		t.Errorf("%q, %v: a new process begins to join", state, err)
+	}
+}
