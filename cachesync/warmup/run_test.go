@@ -323,8 +323,7 @@ func TestLostNodeIsToldHonestlyAndWarmedAgain(t *testing.T) {
 		t.Errorf("%d there", n)
 	}
 	r := res.Regions[0]
-	// On a starved machine the healthy node may have been lost for a while too.
-	if again := strings.Join(res.Again, " "); !res.Resumed || !strings.Contains(again, b.Addr) || !strings.Contains(again, a.Addr) && r.Stored+r.Kept > 60_000-before+10_000 {
+	if again := strings.Join(res.Again, " "); !res.Resumed || !strings.Contains(again, b.Addr) || strings.Contains(again, a.Addr) || r.Stored+r.Kept > 60_000-before+10_000 {
 		t.Errorf("again %q, stored %d kept %d, %d were there", res.Again, r.Stored, r.Kept, before)
 	}
 }
