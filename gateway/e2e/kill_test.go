@@ -21,6 +21,21 @@ type heard struct {
 	share, amount int64
 }
 
+// asked is what a user heard in the end, and since when he had asked.
+type asked struct {
+	heard
+	began, ended time.Time
+}
+
+// userNames are u0, u1 and so on.
+func userNames(n int) []string {
+	users := make([]string, n)
+	for u := range users {
+		users[u] = fmt.Sprintf("u%d", u)
+	}
+	return users
+}
+
 // size is how much a drill draws.
 type size struct {
 	users, shares, clients int
@@ -42,11 +57,18 @@ func TestNoFenIsLostThroughKills(t *testing.T) {
 	funder := newClient(h.addr, h.token("sender", "fund"))
 	id := fund(t, funder, fmt.Sprintf(`{"amount":%d,"count":%d,"min":1,"max":200000}`, n.amount, n.shares))
 
+	users := userNames(n.users)
+	check(t, h, id, n.amount, n.shares, users, drill(t, h, id, n, users))
+}
+
+// drill draws for all users in their order, through all faults.
+func drill(t *testing.T, h *house, id string, n size, users []string) []asked {
+	t.Helper()
 	ring, err := token.NewRing([]token.Key{{ID: "k1", Algorithm: "HS256", Secret: testSecret}}, 0, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := make([]heard, n.users)
+	results := make([]asked, len(users))
 	var next, finished atomic.Int64
 	var wg sync.WaitGroup
 	start := time.Now()
@@ -55,37 +77,38 @@ func TestNoFenIsLostThroughKills(t *testing.T) {
 			c := newClient(h.addr, "")
 			for {
 				u := int(next.Add(1) - 1)
-				if u >= n.users {
+				if u >= len(users) {
 					return
 				}
-				c.token, _ = ring.Mint(token.Claims{UID: fmt.Sprintf("u%d", u)}, time.Hour)
+				c.token, _ = ring.Mint(token.Claims{UID: users[u]}, time.Hour)
 				results[u] = drawUntilAnswered(c, id)
 				finished.Add(1)
 			}
 		})
 	}
-	faults := harm(h, n, func() float64 { return float64(finished.Load()) / float64(n.users) })
+	faults := harm(h, n, func() float64 { return float64(finished.Load()) / float64(len(users)) })
 	wg.Wait()
 	took := time.Since(start)
-	t.Logf("%d draws in %v (%.0f/s) through %d faults", n.users, took.Round(time.Second), float64(n.users)/took.Seconds(), faults())
-
-	check(t, h, id, n.amount, n.shares, results)
+	t.Logf("%d draws in %v (%.0f/s) through %d faults", len(users), took.Round(time.Second), float64(len(users))/took.Seconds(), faults())
+	return results
 }
 
 // drawUntilAnswered repeats a draw until there is an outcome, as a client does
 // that lost a reply or was told "later".
-func drawUntilAnswered(c *client, id string) heard {
+func drawUntilAnswered(c *client, id string) asked {
+	began := time.Now()
+	answer := func(h heard) asked { return asked{h, began, time.Now()} }
 	for range 3000 {
 		a, err := c.try("POST", "/v1/redpackets/"+id+"/draw", "")
 		if err == nil && a.Status == 200 {
-			return heard{a.str("outcome"), a.num("share"), a.num("amount")}
+			return answer(heard{a.str("outcome"), a.num("share"), a.num("amount")})
 		}
 		if err == nil && a.Status != 503 {
-			return heard{outcome: fmt.Sprintf("%d %s", a.Status, a.Body)}
+			return answer(heard{outcome: fmt.Sprintf("%d %s", a.Status, a.Body)})
 		}
 		time.Sleep(time.Duration(10+rand.IntN(40)) * time.Millisecond)
 	}
-	return heard{outcome: "never answered"}
+	return answer(heard{outcome: "never answered"})
 }
 
 // harm kills one part after the other and stops each for a while, as often as
@@ -127,24 +150,34 @@ func harm(h *house, n size, progress func() float64) func() int {
 }
 
 // check proves what the users heard against the ledger.
-func check(t *testing.T, h *house, id string, amount int64, shares int, results []heard) {
+func check(t *testing.T, h *house, id string, amount int64, shares int, users []string, results []asked) {
 	t.Helper()
-	takenBy := map[int64]int{}
+	takenBy := map[int64]string{}
 	var sum int64
+	var soldOut, lastWon asked // the first who heard that, and the last who began to win
 	winners := 0
 	for u, r := range results {
 		switch r.outcome {
 		case "won", "already":
 			if other, taken := takenBy[r.share]; taken {
-				t.Errorf("share %d won by u%d and u%d", r.share, other, u)
+				t.Errorf("share %d won by %s and %s", r.share, other, users[u])
 			}
-			takenBy[r.share] = u
+			takenBy[r.share] = users[u]
 			sum += r.amount
 			winners++
+			if r.began.After(lastWon.began) {
+				lastWon = r
+			}
 		case "soldout":
+			if soldOut.outcome == "" || r.ended.Before(soldOut.ended) {
+				soldOut = r
+			}
 		default:
-			t.Errorf("u%d heard %q", u, r.outcome)
+			t.Errorf("%s heard %q", users[u], r.outcome)
 		}
+	}
+	if soldOut.outcome != "" && lastWon.began.After(soldOut.ended) {
+		t.Errorf("share %d was won by a draw that began %v after somebody had heard soldout", lastWon.share, lastWon.began.Sub(soldOut.ended))
 	}
 	if winners != shares || sum != amount {
 		t.Errorf("%d winners hold %d fen, want %d and %d", winners, sum, shares, amount)
@@ -162,7 +195,7 @@ func check(t *testing.T, h *house, id string, amount int64, shares int, results 
 		return nil
 	})
 	t.Logf("reconcile:\n%s", out)
-	checkLedger(t, h, id, results)
+	checkLedger(t, h, id, users, results)
 }
 
 // zero says whether the report's line of that name is 0.
@@ -177,7 +210,7 @@ func zero(report, name string) bool {
 }
 
 // checkLedger compares each user's award with what he heard.
-func checkLedger(t *testing.T, h *house, id string, results []heard) {
+func checkLedger(t *testing.T, h *house, id string, users []string, results []asked) {
 	t.Helper()
 	c := newClient(h.addr, h.token("auditor", ""))
 	won := map[string]heard{}
@@ -200,12 +233,12 @@ func checkLedger(t *testing.T, h *house, id string, results []heard) {
 		}
 	}
 	for u, r := range results {
-		w, ok := won[fmt.Sprintf("u%d", u)]
+		w, ok := won[users[u]]
 		switch {
 		case r.outcome == "soldout" && ok:
-			t.Errorf("u%d won share %d and heard soldout", u, w.share)
+			t.Errorf("%s won share %d and heard soldout", users[u], w.share)
 		case r.outcome != "soldout" && (!ok || w.share != r.share || w.amount != r.amount):
-			t.Errorf("u%d heard %+v, recorded is %+v", u, r, w)
+			t.Errorf("%s heard %+v, recorded is %+v", users[u], r.heard, w)
 		}
 	}
 }

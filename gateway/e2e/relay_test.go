@@ -116,18 +116,18 @@ func TestRegionsDrawFromEachOthersHomes(t *testing.T) {
 	}
 	before := w.connections("bj1")
 	var wg sync.WaitGroup
-	var results [60]heard
+	var results [60]asked
 	for u := range results {
 		wg.Go(func() {
 			c := w.as(w.Regions[u%3].Name, fmt.Sprint("u", u))
 			results[u] = drawUntilAnswered(c, id)
 			if r := results[u]; r.outcome != "won" && r.outcome != "already" {
-				t.Errorf("u%d heard %+v", u, r)
+				t.Errorf("u%d heard %+v", u, r.heard)
 			}
 			// Wherever he asks again, it is the same.
 			c = w.as(w.Regions[(u+1)%3].Name, fmt.Sprint("u", u))
 			if again := drawUntilAnswered(c, id); again.outcome != "already" || again.share != results[u].share || again.amount != results[u].amount {
-				t.Errorf("u%d heard %+v, then elsewhere %+v", u, results[u], again)
+				t.Errorf("u%d heard %+v, then elsewhere %+v", u, results[u].heard, again.heard)
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestRelaysKilledAndPausedLoseNothing(t *testing.T) {
 	const users, shares, amount, clients = 6000, 5000, 5_000_000, 32
 	w := startThree(t)
 	id := fund(t, w.as("bj1", "sender"), fmt.Sprintf(`{"amount":%d,"count":%d}`, amount, shares))
-	var results [users]heard
+	var results [users]asked
 	var next, finished atomic.Int64
 	var wg sync.WaitGroup
 	for k := range clients {
@@ -292,12 +292,12 @@ func TestRelaysKilledAndPausedLoseNothing(t *testing.T) {
 		f()
 	}
 	wg.Wait()
-	check(t, &house{t: t, file: w.Region("bj1").File, addr: w.Region("bj1").Public}, id, amount, shares, results[:])
+	check(t, &house{t: t, file: w.Region("bj1").File, addr: w.Region("bj1").Public}, id, amount, shares, userNames(users), results[:])
 	// Whoever asks again, wherever, hears the same.
 	for range 200 {
 		u := rand.IntN(users)
 		a := w.draw(w.Regions[u%3].Name, fmt.Sprint("u", u), id)
-		want := results[u]
+		want := results[u].heard
 		if want.outcome == "won" {
 			want.outcome = "already"
 		}

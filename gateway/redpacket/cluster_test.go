@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,23 +17,28 @@ import (
 	"sluice/internal/servers"
 )
 
-func TestRedisClusterWithOneNodeKilled(t *testing.T) {
+// onCluster is a home on a Redis Cluster of three nodes.
+func onCluster(t *testing.T) (*world, *servers.RedisCluster) {
 	three := servers.StartRedisCluster(t, 3)
-	nodes, addrs := three.Nodes, three.Addrs
-	ctx := context.Background()
 	w := &world{t: t, ledger: memory.New(memory.Options{})}
 	client := func() redis.UniversalClient {
-		c := goredis.New(&redis.UniversalOptions{Addrs: addrs, IsClusterMode: true, ContextTimeoutEnabled: true, DialTimeout: time.Second})
+		c := goredis.New(&redis.UniversalOptions{Addrs: three.Addrs, IsClusterMode: true, ContextTimeoutEnabled: true, DialTimeout: time.Second})
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
 	w.rdb = client()
 	w.build(client, false)
-	pipe, err := resp.New(resp.Config{Addrs: addrs, Cluster: true, Timeout: 2 * time.Second})
+	pipe, err := resp.New(resp.Config{Addrs: three.Addrs, Cluster: true, Timeout: 2 * time.Second})
 	w.must(err)
 	t.Cleanup(func() { pipe.Close() })
 	w.house.backend = NewPipelined(pipe)
-	w.must(w.certifier.Step(ctx))
+	w.must(w.certifier.Step(context.Background()))
+	return w, three
+}
+
+func TestRedisClusterWithOneNodeKilled(t *testing.T) {
+	w, three := onCluster(t)
+	ctx := context.Background()
 	var ids []ID
 	for range 12 { // over all nodes, most likely
 		ids = append(ids, w.fund(twenty))
@@ -44,8 +51,8 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 		}
 	}
 	w.settle()
-	nodes[1].Kill()
-	nodes[1].Start()
+	three.Nodes[1].Kill()
+	three.Nodes[1].Start()
 	three.Await()
 	fenced := 0
 	for _, id := range ids {
@@ -56,6 +63,7 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 	}
 	t.Logf("%d of %d red packets were on the killed node", fenced, len(ids))
 	deadline := time.Now().Add(20 * time.Second)
+	var err error
 	for err = w.certifier.Step(ctx); err != nil && time.Now().Before(deadline); err = w.certifier.Step(ctx) {
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -75,6 +83,68 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 		if r := w.clean(id); r.Quarantined != 0 || r.Left != 0 || r.Awards != 20 {
 			t.Fatalf("%v", r)
 		}
+	}
+}
+
+// The parts of a spread red packet stand on different nodes. While one of them is away its
+// parts are "later", the others draw on and borrow from each other; afterwards it is as if nothing had been.
+func TestSpreadOverAClusterOutlivesOneNodeKilled(t *testing.T) {
+	w, three := onCluster(t)
+	const parts, users, shares, clients = 8, 2000, 1600, 32
+	id := w.fund(`{"amount":1600000,"count":1600,"parts":8}`)
+	on := map[*servers.RedisServer]int{}
+	for part := range parts {
+		b := id.PartBucket(part)
+		on[three.Owner(w.house.keys[b].part(id.String(), part))]++
+	}
+	if len(on) < 2 {
+		t.Fatalf("all %d parts stand on one node", parts)
+	}
+	victim := three.Owner(w.house.keys[id.Bucket()].rp(id.String())) // part 0's: no record is minted without it
+	t.Logf("%d nodes hold parts, %d of %d are on the one that is killed", len(on), on[victim], parts)
+
+	// The users of two parts come first: these run dry early, and borrow.
+	var order, others []string
+	for i := range users {
+		if uid := uidOf(i); partOf(uid, parts) < 2 {
+			order = append(order, uid)
+		} else {
+			others = append(others, uid)
+		}
+	}
+	order = append(order, others...)
+	stop := w.run(true)
+	results := make([]told, users)
+	var next, done atomic.Int64
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for n := int(next.Add(1)) - 1; n < users; n = int(next.Add(1)) - 1 {
+				results[n] = told{order[n], w.insist(id, order[n])}
+				done.Add(1)
+			}
+		})
+	}
+	for _, at := range []int64{users / 5, users / 2} {
+		for done.Load() < at {
+			time.Sleep(time.Millisecond)
+		}
+		victim.Kill()
+		time.Sleep(100 * time.Millisecond) // the others draw on
+		victim.Start()
+		three.Await()
+	}
+	wg.Wait()
+	stop()
+	w.settle()
+	w.checkTold(id, results, shares)
+	moves, err := w.ledger.Moves(context.Background(), id.String())
+	if err != nil || len(moves) == 0 {
+		t.Errorf("nobody borrowed: %v, %v", moves, err)
+	}
+	w.closeAllByCommand(id)
+	if r := w.clean(id); r.Awards != shares || r.Left != 0 || r.Unsettled != 0 {
+		t.Errorf("%v", r)
 	}
 }
 
