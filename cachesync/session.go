@@ -237,7 +237,7 @@ func (s *Syncer) saved(ctx context.Context) (bool, error) {
 		for _, l := range s.links {
 			have := map[int]changelog.ID{}
 			for _, buckets := range groups(l.home.Redis.Cluster) {
-				at, _, err := p.Look(ctx, linkName(l.home, buckets))
+				at, _, err := p.Look(ctx, l.home.PositionName(buckets[0]))
 				if err != nil {
 					failed = err
 				}

@@ -208,7 +208,7 @@ func (s *Syncer) arm(l *link) {
 	var list []*apply.Applier
 	for _, buckets := range groups(l.home.Redis.Cluster) {
 		list = append(list, apply.New(apply.Config{
-			Source: linkName(l.home, buckets), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
+			Source: l.home.PositionName(buckets[0]), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
 			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.NodeCold},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
@@ -232,10 +232,10 @@ func (s *Syncer) arm(l *link) {
 	l.appliers, l.at = list, map[int]changelog.ID{}
 }
 
-// linkName is what positions are saved under.
-func linkName(h Home, buckets []int) string {
+// PositionName is what the position of one of the home's buckets is saved under (apply.CachePositions).
+func (h Home) PositionName(bucket int) string {
 	if h.Redis.Cluster {
-		return fmt.Sprintf("%s:%02d", h.Name, buckets[0])
+		return fmt.Sprintf("%s:%02d", h.Name, bucket)
 	}
 	return h.Name
 }

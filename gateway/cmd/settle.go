@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/cachesync"
 	"sluice/cachesync/apply"
 	"sluice/cachesync/memcache"
 	"sluice/gateway/admin"
@@ -128,14 +130,20 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, client *memc
 }
 
 // evidence reads how far the region's applier has come: a Redis that is behind
-// it was put back to an older state. A memcached that is down is no evidence.
+// it was put back to an older state. A memcached that is down is no evidence, nor is one that
+// does not follow the home.
 func (p *parts) evidence(client *memcache.Client) func(ctx context.Context, bucket int) (uint64, error) {
 	if client == nil {
 		return nil
 	}
+	homes, name := p.cfg.Syncing().Homes, p.cfg.HomeName()
+	i := slices.IndexFunc(homes, func(h cachesync.Home) bool { return h.Name == name })
+	if i < 0 {
+		return nil
+	}
 	positions := &apply.CachePositions{Store: client}
 	return func(ctx context.Context, bucket int) (uint64, error) {
-		seen, _, err := positions.Look(ctx, p.cfg.Syncing().Region)
+		seen, _, err := positions.Look(ctx, homes[i].PositionName(bucket))
 		if err != nil {
 			p.log.Warn("certifying without the appliers' positions", "err", err)
 		}
