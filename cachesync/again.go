@@ -38,7 +38,7 @@ const (
 
 func (g *again) run(ctx context.Context, l *link) error {
 	for ctx.Err() == nil {
-		if err := g.round(ctx, l); err != nil && ctx.Err() == nil {
+		if err := g.round(ctx, l, g.s.cfg.AgainPerSecond); err != nil && ctx.Err() == nil {
 			g.s.deps.Log.Warn("anti-entropy cannot read its home", "home", l.home.Name, "err", err)
 		}
 		pause(ctx, againRest)
@@ -46,8 +46,8 @@ func (g *again) run(ctx context.Context, l *link) error {
 	return ctx.Err()
 }
 
-// round looks at all records once.
-func (g *again) round(ctx context.Context, l *link) error {
+// round looks at all records once, perSecond of them at most.
+func (g *again) round(ctx context.Context, l *link, perSecond int) error {
 	nodes, err := masters(ctx, l.rdb)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (g *again) round(ctx context.Context, l *link) error {
 			if err != nil {
 				return err
 			}
-			due := time.Duration(n) * time.Second / time.Duration(g.s.cfg.AgainPerSecond)
+			due := time.Duration(n) * time.Second / time.Duration(perSecond)
 			pause(ctx, max(5*time.Millisecond, due-time.Since(began)))
 			if cursor == 0 || ctx.Err() != nil {
 				break

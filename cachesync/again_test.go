@@ -21,7 +21,7 @@ func TestAntiEntropyRepairsWhatNobodyKnewOf(t *testing.T) {
 	s := run(t, Config{Region: "bj1", AgainPerSecond: 1000, Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
 		Deps{Store: store, Truth: map[string]Source{"u:": users.Live()}})
 	await(t, "connection", func() bool { return s.Ready() == nil })
-	if err := s.again.round(ctx, s.links[0]); err != nil {
+	if err := s.again.round(ctx, s.links[0], 1000); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range append(UserScripts(1), changelog.AgainScripts(1)...) {
@@ -44,7 +44,7 @@ func TestAntiEntropyRepairsWhatNobodyKnewOf(t *testing.T) {
 		{Kind: memcache.Delete, Key: "u:missing"},
 	})
 	before := s.Stats().Links[0].Counts
-	if err := s.again.round(ctx, s.links[0]); err != nil {
+	if err := s.again.round(ctx, s.links[0], 1000); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "all again", all)
@@ -65,8 +65,7 @@ func TestAntiEntropyLeavesBucketsThatAreShut(t *testing.T) {
 	h.rdb.Set(ctx, BucketKey(7, "u:x"), "0.1.0 0 {}", 0)
 	s := run(t, Config{Region: "bj1", AgainPerSecond: -1, Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
 		Deps{Store: newStore(t, servers.Memcached(t)), Truth: map[string]Source{"u:": fixed{}}})
-	s.cfg.AgainPerSecond = 1000
-	if err := s.again.round(ctx, s.links[0]); err != nil {
+	if err := s.again.round(ctx, s.links[0], 1000); err != nil {
 		t.Fatal(err)
 	}
 	if g := s.again; g.shut.Load() == 0 || g.emitted.Load() != 0 {

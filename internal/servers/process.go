@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -117,8 +118,34 @@ func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 // Stop ends the server with SIGTERM and waits until it is gone.
 func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
-// Pause and Resume freeze the server and let it go on (SIGSTOP, SIGCONT).
-func (p *Process) Pause()  { p.signal(syscall.SIGSTOP) }
+// Pause freezes the server (SIGSTOP) and returns when all its threads stand: the
+// signal alone lets them answer for a moment yet.
+func (p *Process) Pause() {
+	p.tb.Helper()
+	p.signal(syscall.SIGSTOP)
+	for range 1000 {
+		if p.stopped() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.tb.Fatalf("servers: %s (pid %d) did not stop", p.path, p.PID())
+}
+
+// stopped tells whether no thread of the server runs.
+func (p *Process) stopped() bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+	for _, name := range stats {
+		text, _ := os.ReadFile(name)
+		// "pid (name) state ...", and the name may hold anything.
+		if _, state, ok := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " "); ok && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
+
+// Resume lets a paused server go on (SIGCONT).
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
 
 func (p *Process) signal(s syscall.Signal) {

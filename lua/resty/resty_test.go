@@ -1,6 +1,7 @@
 package resty
 
 import (
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -29,7 +30,11 @@ func (w *world) Request(*vm.Thread) any              { return w }
 func (w *world) Phase(*vm.Thread) string             { return "content" }
 func (w *world) AtEnd(_ *vm.Thread, f func()) func() { w.ends = append(w.ends, f); return func() {} }
 
-func (w *world) RequestBody(*vm.Thread) ([]byte, error) { return []byte(form), nil }
+func (w *world) RequestBody(*vm.Thread) (io.Reader, net.Conn, error) {
+	return strings.NewReader(form), nil, nil
+}
+
+var _ socket.BodyHost = (*world)(nil)
 
 // form is the body that ngx.req.socket gives.
 const form = "preamble\r\n--B\r\nContent-Disposition: form-data; name=\"a\"\r\nX: y\r\n\r\nvalue\r\nof a\r\n--B\r\n\r\n\r\n--B--\r\nepilogue"
