@@ -201,7 +201,7 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 		for b := range Buckets {
-			changelog.Raise(ctx, rdb, b, 1, 0, "")
+			changelog.Raise(ctx, rdb, b, 1, 0)
 		}
 		for _, text := range UserScripts(1) {
 			rdb.ScriptLoad(ctx, text)

@@ -29,7 +29,7 @@ func newHome(t testing.TB, addr string) *home {
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	t.Cleanup(func() { rdb.Close() })
 	for b := range Buckets {
-		if _, err := changelog.Raise(context.Background(), rdb, b, 1, 0, ""); err != nil {
+		if _, err := changelog.Raise(context.Background(), rdb, b, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,7 +39,7 @@ end
 return 0`)}
 	ctx := context.Background()
 	for b := range record.Buckets {
-		if _, err := changelog.Raise(ctx, rdb, b, 1, 0, ""); err != nil {
+		if _, err := changelog.Raise(ctx, rdb, b, 1, 0); err != nil {
 			h.Fatalf("%v", err)
 		}
 	}

@@ -52,7 +52,7 @@ func raw(t *testing.T, rdb *redis.Client, stream string) (ids []string, fields [
 func TestCommitTakesTheNextSeqAndMintsARisingVersion(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		if _, err := Raise(ctx, rdb, 7, 3, 0, ""); err != nil {
+		if _, err := Raise(ctx, rdb, 7, 3, 0); err != nil {
 			t.Fatal(err)
 		}
 		script := redis.NewScript(Prelude(3) + `
@@ -96,7 +96,7 @@ func TestCommitTakesTheNextSeqAndMintsARisingVersion(t *testing.T) {
 func TestVersionGoesOnRisingWhenTheClockStandsBehindIt(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		if _, err := Raise(ctx, rdb, 1, 1, 0, ""); err != nil {
+		if _, err := Raise(ctx, rdb, 1, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		future := int64(record.MaxMS - 10)
@@ -136,7 +136,7 @@ func TestScriptOfAnotherEpochIsFencedAndWritesNothing(t *testing.T) {
 		}
 		f() // a bucket that lost its meta
 		for _, epoch := range []uint64{1, 3} {
-			if _, err := Raise(ctx, rdb, 5, epoch, 0, ""); err != nil {
+			if _, err := Raise(ctx, rdb, 5, epoch, 0); err != nil {
 				t.Fatal(err)
 			}
 			f()
@@ -147,15 +147,15 @@ func TestScriptOfAnotherEpochIsFencedAndWritesNothing(t *testing.T) {
 func TestRaiseNeverGoesBackAndSeqGoesOn(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		if seq, err := Raise(ctx, rdb, 0, 4, 40, ""); err != nil || seq != 40 {
+		if seq, err := Raise(ctx, rdb, 0, 4, 40); err != nil || seq != 40 {
 			t.Fatal(seq, err)
 		}
 		for _, epoch := range []uint64{3, 4} {
-			if _, err := Raise(ctx, rdb, 0, epoch, 0, ""); err == nil || !strings.Contains(err.Error(), Fenced) {
+			if _, err := Raise(ctx, rdb, 0, epoch, 0); err == nil || !strings.Contains(err.Error(), Fenced) {
 				t.Errorf("epoch %d: %v", epoch, err)
 			}
 		}
-		if seq, err := Raise(ctx, rdb, 0, 5, 12, ""); err != nil || seq != 40 {
+		if seq, err := Raise(ctx, rdb, 0, 5, 12); err != nil || seq != 40 {
 			t.Error(seq, err)
 		}
 		script := redis.NewScript(Prelude(5) + `commit({}) return commit({'u:x', '3', '0', 'v'}, nil, '9')`)
@@ -168,7 +168,25 @@ func TestRaiseNeverGoesBackAndSeqGoesOn(t *testing.T) {
 			t.Error(e, err)
 		}
 	})
-	if _, err := Raise(context.Background(), nil, 0, record.MaxEpoch+1, 0, ""); err == nil {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		// Behind what the ledger knows, a raise leaves a mark of its own: it hides the rest.
+		f := func(bucket int, known Known, mark, want string) {
+			t.Helper()
+			_, got, err := RaiseKnown(context.Background(), rdb, bucket, 9, 0, mark, known)
+			left, _ := rdb.Get(context.Background(), MendKey(bucket)).Result()
+			if err != nil || got != want || left != want {
+				t.Errorf("bucket %d: %q %v, left %q, want %q", bucket, got, err, left, want)
+			}
+		}
+		f(1, Known{}, "", "")
+		f(2, Known{Epoch: 5}, "", "Redis is of epoch 0, the ledger certified 5")
+		f(3, Known{Epoch: 5}, "seen before", "seen before")
+		Raise(context.Background(), rdb, 4, 5, 0)
+		f(4, Known{Epoch: 5, Win: 3}, "", "Redis knows wins up to seq 0, the ledger up to 3")
+		Raise(context.Background(), rdb, 5, 5, 7)
+		f(5, Known{Epoch: 5}, "", "")
+	})
+	if _, err := Raise(context.Background(), nil, 0, record.MaxEpoch+1, 0); err == nil {
 		t.Error("an epoch that no version can hold was taken")
 	}
 }
@@ -176,7 +194,7 @@ func TestRaiseNeverGoesBackAndSeqGoesOn(t *testing.T) {
 func TestMaxRecordsFitInOneCommit(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		if _, err := Raise(ctx, rdb, 0, 1, 0, ""); err != nil {
+		if _, err := Raise(ctx, rdb, 0, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		script := redis.NewScript(Prelude(1) + `

@@ -105,9 +105,15 @@ const MaxRecords = 200
 
 // raise sets epoch and sequence forward, never back.
 var raise = redis.NewScript(`
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'win')
 local epoch = tonumber(meta[1] or '0')
 local seq = tonumber(meta[2] or '0')
+local mark = ARGV[3]
+if mark == '' and epoch < tonumber(ARGV[4]) then
+  mark = 'Redis is of epoch ' .. string.format('%.0f', epoch) .. ', the ledger certified ' .. ARGV[4]
+elseif mark == '' and tonumber(meta[3] or '0') < tonumber(ARGV[5]) then
+  mark = 'Redis knows wins up to seq ' .. (meta[3] or '0') .. ', the ledger up to ' .. ARGV[5]
+end
 if tonumber(ARGV[1]) <= epoch then
   return redis.error_reply('FENCED bucket is already of epoch ' .. string.format('%.0f', epoch))
 end
@@ -115,25 +121,36 @@ if tonumber(ARGV[2]) > seq then
   seq = tonumber(ARGV[2])
 end
 redis.call('HMSET', KEYS[1], 'epoch', ARGV[1], 'seq', string.format('%.0f', seq))
-if ARGV[3] ~= '' then
-  redis.call('SET', KEYS[2], ARGV[3])
+if mark ~= '' then
+  redis.call('SET', KEYS[2], mark)
 end
-return string.format('%.0f', seq)
+return {string.format('%.0f', seq), mark}
 `)
 
 // Raise gives a bucket a higher epoch, and a seq not below atLeast (the last one known
-// outside: to ledger or readers). It returns the bucket's seq. A mark that is not "" is written
-// to MendKey in the same step: what the bucket has lost shows no more afterwards. Only the
-// certifier calls it; a bucket that never had an epoch starts with Raise(ctx, rdb, bucket, 1, 0, "").
-func Raise(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64, mark string) (seq uint64, err error) {
+// outside: to ledger or readers). It returns the bucket's seq. A bucket that never had an epoch
+// starts with Raise(ctx, rdb, bucket, 1, 0).
+func Raise(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64) (seq uint64, err error) {
+	seq, _, err = RaiseKnown(ctx, rdb, bucket, epoch, atLeast, "", Known{})
+	return seq, err
+}
+
+// Known is what the ledger knows of a bucket: the epoch it certified, and the last win it posted.
+type Known struct{ Epoch, Win uint64 }
+
+// RaiseKnown is the certifier's Raise. What a bucket has lost shows no more afterwards, so in the
+// same step the mark is written to MendKey, unless it is ""; and if the bucket is behind what is
+// known, a mark that says so, which nobody had seen yet. It returns the mark, or "".
+func RaiseKnown(ctx context.Context, rdb redis.Scripter, bucket int, epoch, atLeast uint64, mark string, known Known) (seq uint64, marked string, err error) {
 	if epoch == 0 || epoch > record.MaxEpoch {
-		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: epochs are 1..%d", bucket, epoch, record.MaxEpoch)
+		return 0, "", fmt.Errorf("changelog: raise bucket %d to epoch %d: epochs are 1..%d", bucket, epoch, record.MaxEpoch)
 	}
-	text, err := raise.Run(ctx, rdb, []string{MetaKey(bucket), MendKey(bucket)}, epoch, atLeast, mark).Text()
+	reply, err := raise.Run(ctx, rdb, []string{MetaKey(bucket), MendKey(bucket)}, epoch, atLeast, mark, known.Epoch, known.Win).StringSlice()
 	if err != nil {
-		return 0, fmt.Errorf("changelog: raise bucket %d to epoch %d: %w", bucket, epoch, err)
+		return 0, "", fmt.Errorf("changelog: raise bucket %d to epoch %d: %w", bucket, epoch, err)
 	}
-	return strconv.ParseUint(text, 10, 64)
+	seq, err = strconv.ParseUint(reply[0], 10, 64)
+	return seq, reply[1], err
 }
 
 // Head is the id of the bucket's newest change: where a reader that wants only what comes

@@ -35,7 +35,7 @@ func TestReaderReadsAllBucketsBehindItsPositions(t *testing.T) {
 		for i := range 3 {
 			for _, b := range buckets {
 				if i == 0 {
-					Raise(ctx, rdb, b, 1, 0, "")
+					Raise(ctx, rdb, b, 1, 0)
 				}
 				if err := script.Run(ctx, rdb, keys(b), fmt.Sprint("u:", i), fmt.Sprint(i, big)).Err(); err != nil {
 					t.Fatal(err)
@@ -85,7 +85,7 @@ func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
 			done <- (&Relay{Dial: func(context.Context, int) (net.Conn, error) { return net.Dial("tcp", rdb.Options().Addr) }}).Serve(ctx, ln)
 		}()
 		defer func() { cancel(); <-done }()
-		Raise(ctx, rdb, 3, 1, 0, "")
+		Raise(ctx, rdb, 3, 1, 0)
 		script := redis.NewScript(Prelude(1) + `return commit({'u:a', '3', '0', ARGV[1]})`)
 		add := func(v string) {
 			if err := script.Run(ctx, rdb, keys(3), v).Err(); err != nil {
@@ -141,7 +141,7 @@ func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
 func TestReaderKeepsBackWhatIsNotSettled(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		Raise(ctx, rdb, 3, 1, 0, "")
+		Raise(ctx, rdb, 3, 1, 0)
 		script := redis.NewScript(Prelude(1) + `return commit({ARGV[1], '3', '0', ARGV[2]})`)
 		if err := script.Run(ctx, rdb, keys(3), "u:a", "x").Err(); err != nil {
 			t.Fatal(err)

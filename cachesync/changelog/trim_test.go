@@ -14,7 +14,7 @@ import (
 func TestLogIsTrimmedBehindTheSlowestActiveReaderAndUnderTheCap(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
 		ctx := context.Background()
-		Raise(ctx, rdb, 4, 1, 0, "")
+		Raise(ctx, rdb, 4, 1, 0)
 		script := redis.NewScript(Prelude(1) + `for i = 1, 100 do commit({'u:a', '3', '0', ARGV[1]}) end return 0`)
 		script.Run(ctx, rdb, keys(4), strings.Repeat("x", 1000))
 		clock := time.Now()

@@ -202,8 +202,18 @@ func (c *Certifier) fence(ctx context.Context, b int, known map[int]ledger.Bucke
 		return err
 	}
 	c.Log.Error("fencing a frozen bucket", "bucket", b, "why", known[b].Frozen)
-	_, err = changelog.Raise(ctx, c.h.control, b, epoch, known[b].Position.Seq, "")
+	return c.shut(ctx, b, epoch, known[b])
+}
+
+// shut keeps a bucket at an epoch of its own. That it is behind the ledger is marked, so that
+// the next certification sees it too.
+func (c *Certifier) shut(ctx context.Context, b int, epoch uint64, l ledger.Bucket) error {
+	_, _, err := changelog.RaiseKnown(ctx, c.h.control, b, epoch, l.Position.Seq, "", knownOf(l))
 	return err
+}
+
+func knownOf(l ledger.Bucket) changelog.Known {
+	return changelog.Known{Epoch: l.Epoch, Win: l.Position.Seq}
 }
 
 // warnEpoch is from where on every certification says that epochs run out.
@@ -319,7 +329,7 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 		}
 	}
 	for _, b := range bad {
-		if _, err := changelog.Raise(ctx, c.h.control, b, shut, known[b].Position.Seq, ""); err != nil && !strings.Contains(err.Error(), changelog.Fenced) {
+		if err := c.shut(ctx, b, shut, known[b]); err != nil && !strings.Contains(err.Error(), changelog.Fenced) {
 			return report, errors.Join(append(errs, fmt.Errorf("bucket %d: keeping it shut: %w", b, err))...)
 		}
 	}

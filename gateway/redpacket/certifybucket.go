@@ -22,10 +22,10 @@ func (c *Certifier) bucket(ctx context.Context, b int, l ledger.Bucket, set *scr
 	if err != nil {
 		return r, err
 	}
-	r.Why, r.Lost = why, why != ""
-	if _, err := changelog.Raise(ctx, c.h.control, b, set.Epoch, atLeast, why); err != nil {
+	if _, r.Why, err = changelog.RaiseKnown(ctx, c.h.control, b, set.Epoch, atLeast, why, knownOf(l)); err != nil {
 		return r, err
 	}
+	r.Lost = r.Why != ""
 	from := l.Epoch
 	for try := 1; ; try++ {
 		if l, err = c.record(ctx, b, l, set, spreads, &r); err == nil {

@@ -95,8 +95,8 @@ func (t *tally) transit(id ID, cuts []cut, moves []ledger.Move) (again bool) {
 // range it begins with.
 func (t *tally) unset(cuts []cut, part int) bool {
 	c := &cuts[part]
-	if part == 0 {
-		return c.found && c.k == 0 && c.n == t.sp.Count
+	if part == 0 { // one that is closed and written again has all shares too, when none was won
+		return c.found && c.state != "c" && c.k == 0 && c.n == t.sp.Count
 	}
 	return !c.found && cuts[0].found && (cuts[0].state == "p" || cuts[0].state == "u")
 }

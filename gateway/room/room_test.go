@@ -34,7 +34,7 @@ func onBoth(t *testing.T, f func(t *testing.T, s *Store, rdb *redis.Client)) {
 func certify(t *testing.T, rdb *redis.Client, id string, epoch uint64) {
 	t.Helper()
 	ctx := context.Background()
-	if _, err := changelog.Raise(ctx, rdb, record.BucketOf(id), epoch, 0, ""); err != nil {
+	if _, err := changelog.Raise(ctx, rdb, record.BucketOf(id), epoch, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range Scripts(epoch) {
