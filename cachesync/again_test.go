@@ -3,6 +3,7 @@ package cachesync
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -39,19 +40,27 @@ func TestAntiEntropyRepairsWhatNobodyKnewOf(t *testing.T) {
 		return holds(c, "u:older", `{"n":1}`) && holds(c, "u:missing", `{"n":1}`) && holds(c, "u:equal", `{"n":1}`)
 	}
 	await(t, "all", all)
-	store.Do(ctx, []memcache.Op{
-		{Kind: memcache.Set, Key: "u:older", Value: Record{Type: TypeUser, Version: MakeVersion(0, 1, 0), Payload: []byte("{}")}.Append(nil)},
-		{Kind: memcache.Delete, Key: "u:missing"},
-	})
-	before := s.Stats().Links[0].Counts
-	if err := s.again.round(ctx, s.links[0], 1000); err != nil {
-		t.Fatal(err)
+	// A syncer that has just begun writes its log a second time, which repairs too, and counts
+	// as nothing: so the damage is done again until only the round repairs it.
+	repaired := func() bool {
+		store.Do(ctx, []memcache.Op{
+			{Kind: memcache.Set, Key: "u:older", Value: Record{Type: TypeUser, Version: MakeVersion(0, 1, 0), Payload: []byte("{}")}.Append(nil)},
+			{Kind: memcache.Delete, Key: "u:missing"},
+		})
+		before := s.Stats().Links[0].Counts
+		if err := s.again.round(ctx, s.links[0], 1000); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "all again", all)
+		for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+			n := s.Stats().Links[0].Counts
+			if n.AgainOlder-before.AgainOlder == 1 && n.AgainMissing-before.AgainMissing == 1 && n.AgainEqual > before.AgainEqual {
+				return true
+			}
+		}
+		return false
 	}
-	await(t, "all again", all)
-	await(t, "counts", func() bool {
-		n := s.Stats().Links[0].Counts
-		return n.AgainOlder-before.AgainOlder == 1 && n.AgainMissing-before.AgainMissing == 1 && n.AgainEqual > before.AgainEqual
-	})
+	await(t, "a round that repairs both", repaired)
 	if g := s.again; g.emitted.Load() < 3 || g.looked.Load() < 3 {
 		t.Errorf("looked %d, emitted %d", g.looked.Load(), g.emitted.Load())
 	}
