@@ -68,7 +68,6 @@ const (
 	// the change that outdated it already evicted.
 	MaxFillAge = 500 * time.Millisecond
 
-	lockPrefix   = "lk:"
 	lockSeconds  = 2
 	lockToAsk    = time.Second             // the question must be out by then
 	lockSurely   = 1500 * time.Millisecond // after it, the lock may be another's
@@ -264,7 +263,7 @@ func (f *filler) answer(list []*flight, s State, err error) {
 func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Add, Key: lockPrefix + fl.key, Value: f.owner, Expiry: lockSeconds}
+		ops[i] = memcache.Op{Kind: memcache.Add, Key: record.PrefixLock + fl.key, Value: f.owner, Expiry: lockSeconds}
 	}
 	f.cache.store.Do(ctx, ops)
 	for i, fl := range list {
@@ -289,7 +288,7 @@ func (f *filler) unlock(list []*flight, locked time.Time) {
 	defer cancel()
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Gets, Key: lockPrefix + fl.key}
+		ops[i] = memcache.Op{Kind: memcache.Gets, Key: record.PrefixLock + fl.key}
 	}
 	f.cache.store.Do(ctx, ops)
 	mine := ops[:0]

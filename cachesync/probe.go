@@ -2,7 +2,6 @@ package cachesync
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,8 +200,8 @@ func (p *prober) wrong() (n int64) {
 func (p *prober) nines() map[string]string {
 	out := map[string]string{}
 	for i, s := range p.own.proof() {
-		if tries := s.Tries(); tries > 0 {
-			out[region.Horizons[i]] = fmt.Sprintf("%.4g%%", 100*float64(s.Found)/float64(tries))
+		if share := s.Share(); share != "" {
+			out[region.Horizons[i]] = share
 		}
 	}
 	return out

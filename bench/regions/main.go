@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/region"
+	"sluice/internal/servers"
 	"sluice/internal/town"
 )
 
@@ -37,10 +39,10 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	h := &host{}
-	defer h.close()
+	h := &servers.Host{Name: "regions", Quiet: true}
+	defer h.Close()
 	fmt.Println("starting three regions ...")
-	s := &show{Town: town.Start(h, town.Config{Binary: h.absolute(*binary), Scripts: h.absolute(*scripts), Delay: *delay}), h: h, binary: *binary}
+	s := &show{Town: town.Start(h, town.Config{Binary: absolute(h, *binary), Scripts: absolute(h, *scripts), Delay: *delay}), h: h, binary: *binary}
 	if *length > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, *length)
@@ -103,4 +105,16 @@ func (s *show) lines(b *strings.Builder) {
 	fmt.Fprintf(b, "  curl -s -X POST http://%s/v1/redpackets -d '{\"amount\":10000,\"count\":20}' -H \"Authorization: Bearer $(%s token -c %s --uid ann --scope fund)\"\n",
 		burst.Public, s.binary, burst.File)
 	fmt.Fprintf(b, "  %s region top -c %s\n\nStop with Ctrl-C.\n", s.binary, burst.File)
+}
+
+// absolute is the whole path of what must be there.
+func absolute(h *servers.Host, path string) string {
+	whole, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(whole)
+	}
+	if err != nil {
+		h.Fatalf("regions: %v; `make build` makes ./sluice, and this is started from the repository", err)
+	}
+	return whole
 }

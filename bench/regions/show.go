@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice/internal/servers"
 	"sluice/internal/town"
 )
 
 // show is the town with something going on in it.
 type show struct {
 	*town.Town
-	h         *host
+	h         *servers.Host
 	binary    string
 	id        string // the red packet to draw from
 	committed atomic.Int64

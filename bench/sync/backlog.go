@@ -29,8 +29,8 @@ func (c cleared) String() string {
 }
 
 // backlog fills the logs, then lets an applier find them.
-func backlog(h *host, records, different int) (out cleared) {
-	h.part(func() {
+func backlog(h *servers.Host, records, different int) (out cleared) {
+	h.Part(func() {
 		src := newHome(h, servers.Redis(h, "--appendfsync", "no").Addr)
 		fill(h, src, records, different)
 		memory := servers.Memcached(h, "-m", "1024")
@@ -67,7 +67,7 @@ func reached(at, heads map[int]changelog.ID) bool {
 }
 
 // fill writes records round-robin over the buckets, each with an entry of its own.
-func fill(h *host, src *home, records, different int) {
+func fill(h *servers.Host, src *home, records, different int) {
 	ctx := context.Background()
 	payload := strings.Repeat("x", 100)
 	const piece = 1000

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sluice/internal/servers"
 	"strconv"
 	"time"
 
@@ -24,7 +25,7 @@ type home struct {
 	many *redis.Script // many changes in one call, each with an entry of its own
 }
 
-func newHome(h *host, addr string) *home {
+func newHome(h *servers.Host, addr string) *home {
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2,
 		ReadTimeout: 30 * time.Second})
 	h.Cleanup(func() { rdb.Close() })
@@ -69,7 +70,7 @@ func reader(addr string) *changelog.Reader {
 	}})
 }
 
-func store(h *host, addr string) *memcache.Client {
+func store(h *servers.Host, addr string) *memcache.Client {
 	c, err := memcache.New(memcache.Config{Servers: []string{addr}, Authoritative: true, Timeout: 2 * time.Second})
 	if err != nil {
 		h.Fatalf("bench: %v", err)

@@ -27,8 +27,8 @@ func (j joined) String() string {
 }
 
 // join lets a burst region join beside one that holds so many keys, while changes go on.
-func join(h *host, keys int) (out joined) {
-	h.part(func() {
+func join(h *servers.Host, keys int) (out joined) {
+	h.Part(func() {
 		src := newHome(h, servers.Redis(h, "--appendfsync", "no").Addr)
 		control := servers.Redis(h, "--appendfsync", "no").Addr
 		warm, cold := servers.Memcached(h, "-m", "1024"), servers.Memcached(h, "-m", "1024")
@@ -79,7 +79,7 @@ func join(h *host, keys int) (out joined) {
 
 func keysOf(b int) []string { return keys(b) }
 
-func syncer(h *host, ctx context.Context, home, control, name, class, memory string) *cachesync.Syncer {
+func syncer(h *servers.Host, ctx context.Context, home, control, name, class, memory string) *cachesync.Syncer {
 	s, err := cachesync.NewSyncer(cachesync.Config{
 		Region: name, Class: class, Memcached: []string{memory},
 		Homes:   []cachesync.Home{{Name: "bj1", Redis: cachesync.Redis{Addrs: []string{home}}}},
@@ -92,7 +92,7 @@ func syncer(h *host, ctx context.Context, home, control, name, class, memory str
 	return s
 }
 
-func await(h *host, reg *region.Registry, name string) {
+func await(h *servers.Host, reg *region.Registry, name string) {
 	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
 		list, _ := reg.List(context.Background())
 		for _, r := range list {
@@ -105,7 +105,7 @@ func await(h *host, reg *region.Registry, name string) {
 }
 
 // stuff fills a memcached with records of 100 bytes.
-func stuff(h *host, c *memcache.Client, keys int) {
+func stuff(h *servers.Host, c *memcache.Client, keys int) {
 	value := record.Record{Type: record.TypeUser, Version: 1, Payload: []byte(strings.Repeat("x", 100))}.Append(nil)
 	ops := make([]memcache.Op, 4096)
 	for from := 0; from < keys; from += len(ops) {

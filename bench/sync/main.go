@@ -6,13 +6,13 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"sluice/internal/servers"
 	"time"
 )
 
 func main() {
-	h := &host{}
-	defer h.close()
+	h := &servers.Host{Name: "bench"}
+	defer h.Close()
 	began := time.Now()
 	step := func(what string) { fmt.Printf("%5.1fs  %s\n", time.Since(began).Seconds(), what) }
 
@@ -40,40 +40,3 @@ func main() {
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// host is what internal/servers needs of a test, for a program.
-type host struct{ cleanups []func() }
-
-func (h *host) Helper() {}
-func (h *host) Fatalf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
-	h.close()
-	os.Exit(1)
-}
-func (h *host) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-func (h *host) Cleanup(f func())                { h.cleanups = append(h.cleanups, f) }
-func (h *host) TempDir() string {
-	dir, err := os.MkdirTemp("", "sluice-bench-")
-	if err != nil {
-		h.Fatalf("bench: %v", err)
-	}
-	h.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// part runs f and ends the servers that it started.
-func (h *host) part(f func()) {
-	n := len(h.cleanups)
-	f()
-	for i := len(h.cleanups) - 1; i >= n; i-- {
-		h.cleanups[i]()
-	}
-	h.cleanups = h.cleanups[:n]
-}
-
-func (h *host) close() {
-	for i := len(h.cleanups) - 1; i >= 0; i-- {
-		h.cleanups[i]()
-	}
-	h.cleanups = nil
-}

@@ -20,8 +20,8 @@ import (
 // memcached had confirmed them, and until a reader at a Redis replica had them.
 type visibility struct{ region, replica spread }
 
-func visible(h *host, perSecond int, d time.Duration) (out visibility) {
-	h.part(func() {
+func visible(h *servers.Host, perSecond int, d time.Duration) (out visibility) {
+	h.Part(func() {
 		primary := servers.Redis(h)
 		host, port, _ := strings.Cut(primary.Addr, ":")
 		replica := servers.Redis(h, "--replicaof", host+" "+port, "--appendonly", "no")
@@ -72,7 +72,7 @@ func visible(h *host, perSecond int, d time.Duration) (out visibility) {
 }
 
 // load commits wins, as a red packet does, at a steady rate, whatever becomes of it: a pipeline of what is due each ms.
-func load(h *host, src *home, perSecond int, commits []int64) {
+func load(h *servers.Host, src *home, perSecond int, commits []int64) {
 	ctx := context.Background()
 	payload := strings.Repeat("x", 100)
 	began := time.Now()

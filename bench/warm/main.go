@@ -20,7 +20,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -38,15 +37,18 @@ func main() {
 	peers := flag.Int64("peers", 300_000, "records that the gomemcache loop writes")
 	memory := flag.Int("m", 1024, "MB of memcached")
 	flag.Parse()
-	b := &bench{}
+	b := &bench{servers.Host{Name: "warm", Quiet: true}}
 	code := 0
 	if err := b.run(*n, *peers, *memory); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/warm:", err)
 		code = 1
 	}
-	b.close()
+	b.Close()
 	os.Exit(code)
 }
+
+// bench runs the writers beside each other.
+type bench struct{ servers.Host }
 
 type rate struct{ wall, cpu float64 }
 
@@ -191,34 +193,4 @@ func gomemcacheLoop(addr string, items []gomemcache.Item, n int64) error {
 	default:
 		return nil
 	}
-}
-
-// bench is what internal/servers wants of a test.
-type bench struct {
-	cleanup []func()
-}
-
-func (b *bench) Helper()             {}
-func (b *bench) Logf(string, ...any) {}
-func (b *bench) Cleanup(f func())    { b.cleanup = append(b.cleanup, f) }
-func (b *bench) Fatalf(f string, a ...any) {
-	fmt.Fprintf(os.Stderr, strings.TrimSuffix(f, "\n")+"\n", a...)
-	b.close()
-	os.Exit(1)
-}
-
-func (b *bench) TempDir() string {
-	dir, err := os.MkdirTemp("", "sluice-warm-")
-	if err != nil {
-		b.Fatalf("%v", err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-func (b *bench) close() {
-	for i := len(b.cleanup) - 1; i >= 0; i-- {
-		b.cleanup[i]()
-	}
-	b.cleanup = nil
 }

@@ -44,7 +44,7 @@ func (c *CachePositions) token(source string) record.Version {
 	return c.tokens[source]
 }
 
-func positionKey(source string) string { return "pos:" + source }
+func positionKey(source string) string { return record.PrefixPosition + source }
 
 // nodes is a Store of several nodes (*memcache.Client).
 type nodes interface {

@@ -2,6 +2,7 @@ package record
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -15,7 +16,24 @@ const (
 	PrefixWin       = "w:"
 	PrefixUser      = "u:"
 	PrefixRoom      = "rm:"
+	PrefixFilter    = "wf:" // of a red packet's winners, in chunks
 )
+
+// Prefixes of what stands in memcached beside the records and is none.
+const (
+	PrefixLock     = "lk:"  // a fill under way
+	PrefixPosition = "pos:" // of an applier
+)
+
+// Beside tells the keys that cachesync keeps for itself: locks, positions, canaries, probes.
+func Beside(key string) bool {
+	for _, p := range [...]string{PrefixLock, PrefixPosition, "sluice:", "probe:"} {
+		if strings.HasPrefix(key, p) {
+			return true
+		}
+	}
+	return false
+}
 
 // RedPacketKey is the cache key of a red packet.
 func RedPacketKey(id string) string { return PrefixRedPacket + id }

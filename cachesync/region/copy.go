@@ -62,7 +62,7 @@ func Keys(ctx context.Context, dial func(ctx context.Context, network, addr stri
 		if n, err := strconv.ParseInt(exp, 10, 64); err == nil && n > 0 {
 			key.Expiry = n
 		}
-		if own(key.Name) {
+		if record.Beside(key.Name) {
 			continue
 		}
 		if piece = append(piece, key); len(piece) == cap(piece) {
@@ -72,11 +72,6 @@ func Keys(ctx context.Context, dial func(ctx context.Context, network, addr stri
 			piece = piece[:0]
 		}
 	}
-}
-
-// own tells the keys that are no records.
-func own(key string) bool {
-	return strings.HasPrefix(key, "lk:") || strings.HasPrefix(key, "pos:") || strings.HasPrefix(key, "sluice:") || strings.HasPrefix(key, "probe:")
 }
 
 // Copy copies everything a neighbour's memcached holds into ours, add-if-newer. Values travel

@@ -22,12 +22,20 @@ type Seen struct {
 // Tries are the probes that were answered.
 func (s Seen) Tries() int64 { return s.Found + s.Missing + s.Older }
 
+// Share is the share found of those answered, as "99.98%"; "" if none was.
+func (s Seen) Share() string {
+	if s.Tries() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.4g%%", 100*float64(s.Found)/float64(s.Tries()))
+}
+
 // String is the share found per horizon: "10ms:99.98% 100ms:100%".
 func (p Proof) String() string {
 	var out []string
 	for i, s := range p {
-		if n := s.Tries(); n > 0 {
-			out = append(out, fmt.Sprintf("%s:%.4g%%", Horizons[i], 100*float64(s.Found)/float64(n)))
+		if share := s.Share(); share != "" {
+			out = append(out, Horizons[i]+":"+share)
 		}
 	}
 	return strings.Join(out, " ")

@@ -107,27 +107,21 @@ func (it *item) encode() error {
 		keys = n
 	}
 	it.cmd.Reset(it.name)
+	first := 0
 	for i := 1; i < len(it.ends); i++ {
-		arg := it.arg(i)
 		if i < at || i >= at+keys {
-			it.cmd.Bytes(arg)
+			it.cmd.Bytes(it.arg(i))
 			continue
 		}
-		if !ofBucket(arg) || string(arg[:tagLen]) != string(it.arg(at)[:tagLen]) {
-			return fmt.Errorf("%.40q is not a key of a bucket, or of another one than the first", arg)
+		key := string(it.arg(i))
+		bucket, _, ok := record.OfBucketKey(key)
+		if i == at {
+			first = bucket
 		}
-		it.cmd.Key(string(arg))
+		if !ok || bucket != first {
+			return fmt.Errorf("%.40q is not a key of a bucket, or of another one than the first", key)
+		}
+		it.cmd.Key(key)
 	}
 	return nil
-}
-
-const tagLen = len("{b00}:")
-
-// ofBucket says whether a key begins with {b00}: to {b63}:
-func ofBucket(key []byte) bool {
-	if len(key) <= tagLen || key[0] != '{' || key[1] != 'b' || key[4] != '}' || key[5] != ':' {
-		return false
-	}
-	tens, units := key[2]-'0', key[3]-'0'
-	return tens <= 9 && units <= 9 && int(tens)*10+int(units) < record.Buckets
 }

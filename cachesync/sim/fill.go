@@ -68,7 +68,7 @@ func (f *fill) advance() {
 	}
 	switch f.step {
 	case 0: // lock
-		op := memcache.Op{Kind: memcache.Add, Key: "lk:" + f.key, Value: fmt.Appendf(nil, "%p", f), Expiry: lockMS / 1000}
+		op := memcache.Op{Kind: memcache.Add, Key: record.PrefixLock + f.key, Value: fmt.Appendf(nil, "%p", f), Expiry: lockMS / 1000}
 		if f.a.mem.one(&op); op.Err != nil && w.bug != NoFillLock {
 			f.done = true // somebody else is at it
 			return
@@ -158,8 +158,8 @@ func (f *fill) unlock() {
 	if f.a.w.bug != NoFillLock && f.a.w.now().Sub(f.locked) > 1500*time.Millisecond {
 		return
 	}
-	if it, ok := f.a.mem.get("lk:" + f.key); !ok || string(it.value) != fmt.Sprintf("%p", f) {
+	if it, ok := f.a.mem.get(record.PrefixLock + f.key); !ok || string(it.value) != fmt.Sprintf("%p", f) {
 		return
 	}
-	f.a.mem.one(&memcache.Op{Kind: memcache.Delete, Key: "lk:" + f.key})
+	f.a.mem.one(&memcache.Op{Kind: memcache.Delete, Key: record.PrefixLock + f.key})
 }

@@ -179,7 +179,7 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 		packets.ByHome[home], filters.ByHome[home] = redpacket.NewSource(house), redpacket.NewFilterSource(house)
 	}
 	cache.Source(record.PrefixRedPacket, packets, cachesync.Limits{})
-	cache.Source("wf:", filters, cachesync.Limits{})
+	cache.Source(record.PrefixFilter, filters, cachesync.Limits{})
 	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
 	cache.Source(record.PrefixUser, p.users, cachesync.Limits{PerSecond: 200_000}) // our own Redis, in batches
 	p.registry.MustRegister(cacheCollector{cache})

@@ -67,12 +67,12 @@ func fail(t *vm.Thread, word string) int {
 // ours tells whether scripts may write a key: neither records nor what
 // cachesync keeps beside them (locks, positions, canaries, probes).
 func ours(key string) bool {
-	for _, p := range []string{record.PrefixRedPacket, record.PrefixWin, record.PrefixUser, record.PrefixRoom, "wf:", "lk:", "pos:", "sluice:", "probe:"} {
+	for _, p := range []string{record.PrefixRedPacket, record.PrefixWin, record.PrefixUser, record.PrefixRoom, record.PrefixFilter} {
 		if strings.HasPrefix(key, p) {
 			return false
 		}
 	}
-	return true
+	return !record.Beside(key)
 }
 
 // writable reads the key of a write.

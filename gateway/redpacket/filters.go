@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"sluice/cachesync"
+	"sluice/cachesync/record"
 	"sluice/gateway/redpacket/script"
 )
 
@@ -30,7 +31,7 @@ const (
 )
 
 // filterKey is the cache key of a chunk.
-func filterKey(id string, chunk int64) string { return "wf:" + id + ":" + text64(chunk) }
+func filterKey(id string, chunk int64) string { return record.PrefixFilter + id + ":" + text64(chunk) }
 
 func filterChunks(winners int64) int64 { return max(1, (winners+filterPerChunk-1)/filterPerChunk) }
 
@@ -134,7 +135,7 @@ func (f *Filters) keep(name chunkName, chunk []byte) {
 	}
 }
 
-// FilterSource fills chunks from the home. Its prefix is "wf:".
+// FilterSource fills chunks from the home. Its prefix is record.PrefixFilter.
 type FilterSource struct{ h *House }
 
 // NewFilterSource makes the source of wf: records.
@@ -148,7 +149,7 @@ func (s *FilterSource) Fill(ctx context.Context, keys []string) ([]cachesync.Fil
 	asks := make([]ask, len(keys))
 	for i, key := range keys {
 		out[i].Key = key
-		text, chunk, _ := strings.Cut(strings.TrimPrefix(key, "wf:"), ":")
+		text, chunk, _ := strings.Cut(strings.TrimPrefix(key, record.PrefixFilter), ":")
 		id, err := s.h.ids.Parse(text)
 		if _, bad := strconv.ParseUint(chunk, 10, 31); err != nil || bad != nil || id.Home() != s.h.home {
 			out[i].Err = cachesync.ErrNotFound

@@ -24,10 +24,11 @@ func spreadOver(row *ledger.RedPacket) int {
 }
 
 // tend looks after a spread red packet: moves that are on their way are ended, and one that
-// was fenced in any part, by whomever, is fenced in all and closed.
+// was fenced in any part, by whomever, is fenced in all and closed. One that the ledger has
+// closed is closed everywhere, with nothing on its way: see finish.
 func (c *Closer) tend(ctx context.Context, id ID, row *ledger.RedPacket) error {
 	parts := spreadOver(row)
-	if parts <= 1 {
+	if parts <= 1 || row.State != ledger.Funded {
 		return nil
 	}
 	list := c.h.pieces(ctx, id, parts, 0)
@@ -35,7 +36,7 @@ func (c *Closer) tend(ctx context.Context, id ID, row *ledger.RedPacket) error {
 		return err
 	}
 	for i := range list {
-		if s := list[i].state; row.State == ledger.Funded && (s == "z" || s == "c") {
+		if s := list[i].state; s == "z" || s == "c" {
 			return c.finish(ctx, id, parts)
 		}
 	}

@@ -41,18 +41,18 @@ func main() {
 			os.Exit(2)
 		}
 	}
-	h := &host{}
+	h := &servers.Host{Name: "moneybench"}
 	code := 0
 	if err := run(context.Background(), h, *awards, *million, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "moneybench:", err)
 		code = 1
 	}
 	pprof.StopCPUProfile()
-	h.end()
+	h.Close()
 	os.Exit(code)
 }
 
-func run(ctx context.Context, h *host, awards, million int, only string) error {
+func run(ctx context.Context, h *servers.Host, awards, million int, only string) error {
 	wants := func(what string) bool { return only == "" || only == what }
 	var perShare, big, lite, pg, recon float64
 	if wants("split") {
@@ -97,32 +97,6 @@ func run(ctx context.Context, h *host, awards, million int, only string) error {
 	fmt.Printf("split_ns_per_share=%.0f split_200k_ms=%.1f sqlite_awards_per_s=%.0f postgres_awards_per_s=%.0f reconcile_1m_s=%.2f\n",
 		perShare, big, lite, pg, recon)
 	return nil
-}
-
-// host is what servers needs of a test.
-type host struct {
-	cleanups []func()
-}
-
-func (h *host) Helper()                   {}
-func (h *host) Logf(f string, a ...any)   { fmt.Fprintf(os.Stderr, f+"\n", a...) }
-func (h *host) Cleanup(f func())          { h.cleanups = append(h.cleanups, f) }
-func (h *host) Fatalf(f string, a ...any) { h.Logf(f, a...); h.end(); os.Exit(1) }
-
-func (h *host) TempDir() string {
-	dir, err := os.MkdirTemp("", "moneybench-")
-	if err != nil {
-		h.Fatalf("%v", err)
-	}
-	h.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-func (h *host) end() {
-	for i := len(h.cleanups) - 1; i >= 0; i-- {
-		h.cleanups[i]()
-	}
-	h.cleanups = nil
 }
 
 func best(n int, f func() error) (time.Duration, error) {
