@@ -17,6 +17,7 @@ import (
 	"sluice/bench/load/scenario"
 	"sluice/bench/peers/rig"
 	"sluice/bench/procs"
+	"sluice/internal/servers"
 )
 
 const (
@@ -132,7 +133,7 @@ func build(ctx context.Context, r *rig.Rig, binary string) ([]*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := rig.FreePort()
+	port, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"sluice/bench/peers/plain"
 	"sluice/bench/peers/rig"
+	"sluice/internal/servers"
 )
 
 //go:embed site/*.lua
@@ -140,7 +141,7 @@ func plainPeer(ctx context.Context, r *rig.Rig, open []string, shares int) (*pee
 	if err != nil {
 		return nil, err
 	}
-	port, err := rig.FreePort()
+	port, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}

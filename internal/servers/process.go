@@ -22,15 +22,14 @@ type TB interface {
 	TempDir() string
 }
 
-// FreePort returns a loopback port that was free a moment ago.
+// FreePort is Port for tests.
 func FreePort(tb TB) int {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := Port()
 	if err != nil {
-		tb.Fatalf("servers: no free port: %v", err)
+		tb.Fatalf("%v", err)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // find returns the path of an installed program, or fails with the line that

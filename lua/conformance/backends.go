@@ -5,8 +5,9 @@ import (
 	"net"
 	"os/exec"
 	"strconv"
-	"sync"
 	"time"
+
+	"sluice/internal/servers"
 )
 
 // backends are the servers that blocks talk to.
@@ -58,30 +59,14 @@ func (b *backends) stop() {
 	}
 }
 
-var (
-	portMu   sync.Mutex
-	lastPort = 20000 + time.Now().Nanosecond()%9000
-)
-
-// freePorts gives ports that nobody listens on, below the range from which the
-// kernel takes the ports of clients.
+// freePorts gives n ports that nobody listens on.
 func freePorts(n int) ([]int, error) {
-	portMu.Lock()
-	defer portMu.Unlock()
-	var out []int
-	for tries := 0; len(out) < n; tries++ {
-		if tries > 5000 {
-			return nil, fmt.Errorf("no free port")
+	out := make([]int, n)
+	for i := range out {
+		var err error
+		if out[i], err = servers.Port(); err != nil {
+			return nil, err
 		}
-		if lastPort++; lastPort > 32000 {
-			lastPort = 20000
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(lastPort))
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		out = append(out, lastPort)
 	}
 	return out, nil
 }

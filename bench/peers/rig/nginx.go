@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sluice/internal/servers"
 )
 
 const nginxConf = `daemon off;
@@ -43,7 +45,7 @@ func (r *Rig) Nginx(name, http, server string, files map[string]string) (*Proc, 
 	if err := RestyClients(filepath.Join(dir, "lua")); err != nil {
 		return nil, err
 	}
-	port, err := FreePort()
+	port, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}

@@ -51,16 +51,6 @@ func (r *Rig) Close() {
 	_ = os.RemoveAll(r.Dir)
 }
 
-// FreePort is a loopback port that was free a moment ago.
-func FreePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("rig: %w", err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
-}
-
 // Start runs a program and waits until addr accepts connections; addr "" does not wait.
 func (r *Rig) Start(name, addr, path string, args ...string) (*Proc, error) {
 	p := &Proc{Name: name, Addr: addr, log: filepath.Join(r.Dir, name+".log"), done: make(chan struct{})}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"sluice/internal/servers"
 )
 
 // What every started sluice is told; the values are good for nothing else.
@@ -87,12 +89,12 @@ func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes 
 	if err := RestyClients(filepath.Join(scripts, "lib")); err != nil {
 		return nil, err
 	}
-	feed, err := FreePort()
+	feed, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}
 	h.feed = fmt.Sprintf("127.0.0.1:%d", feed)
-	port, err := FreePort()
+	port, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes 
 
 // config writes a sluice.yaml for one role: they differ in the address of the admin listener.
 func (h *House) config(role, listen string) (file, admin string, err error) {
-	port, err := FreePort()
+	port, err := servers.Port()
 	if err != nil {
 		return "", "", err
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"sluice/internal/servers"
 )
 
 // Stores are one side's memcached and Redis.
@@ -12,7 +14,7 @@ type Stores struct{ Memcached, Redis *Proc }
 
 // Stores starts memcached and a Redis as a home needs it (appendfsync always, noeviction).
 func (r *Rig) Stores(side string) (*Stores, error) {
-	mp, err := FreePort()
+	mp, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +22,7 @@ func (r *Rig) Stores(side string) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	rp, err := FreePort()
+	rp, err := servers.Port()
 	if err != nil {
 		return nil, err
 	}
