@@ -101,6 +101,8 @@ type Reader interface {
 
 // Certifier is the door through which a bucket's authority changes.
 type Certifier interface {
+	// NextEpoch gives an epoch above above that this home was never given before.
+	NextEpoch(ctx context.Context, home int, above uint64) (uint64, error)
 	// Certify raises a bucket's epoch from c.FromEpoch to c.ToEpoch, thaws it,
 	// quarantines c.Quarantined and keeps the record, all in one transaction.
 	// ErrFenced when the bucket's epoch is not c.FromEpoch or its position not

@@ -102,6 +102,44 @@ func TestEmptiedRedisIsBuiltAgainAndQuarantinesWhatIsUnknown(t *testing.T) {
 	})
 }
 
+// A certifier raises the epoch and dies, then Redis is emptied and certified: what was raised is put
+// back, and must not pass for what was certified.
+func TestRaisedRedisThatIsPutBackIsNotTakenForTheCertifiedOne(t *testing.T) {
+	w := newWorld(t, servers.Redis(t).Addr, false) // miniredis cannot DUMP
+	ctx := context.Background()
+	w.must(w.certifier.Step(ctx))
+	id := w.fund(twenty)
+	w.draw(id, "a")
+	w.settle()
+	at, err := w.ledger.Positions(ctx, 1)
+	w.must(err)
+	epoch, err := w.certifier.next(ctx, at)
+	w.must(err)
+	w.must(w.certifier.shut(ctx, id.Bucket(), epoch, at[id.Bucket()]))
+	keys, err := w.rdb.Keys(ctx, "*").Result()
+	w.must(err)
+	raised := map[string]string{}
+	for _, key := range keys {
+		raised[key] = w.rdb.Dump(ctx, key).Val()
+	}
+	w.must(w.rdb.FlushAll(ctx).Err())
+	w.must(w.rdb.ScriptFlush(ctx).Err())
+	w.must(w.certifier.Step(ctx))
+	if err := drawErr(w, id, "b"); !errors.Is(err, ErrFrozen) {
+		t.Fatalf("after the loss: %v", err)
+	}
+	w.must(w.rdb.FlushAll(ctx).Err())
+	for key, dump := range raised {
+		w.must(w.rdb.Restore(ctx, key, 0, dump).Err())
+	}
+	w.must(w.certifier.Step(ctx))
+	if err := drawErr(w, id, "b"); !errors.Is(err, ErrFrozen) {
+		t.Fatalf("a quarantined share was given: %v", err)
+	}
+	w.settle()
+	w.clean(id)
+}
+
 func TestEmbeddedHouseIsRebuiltFromTheLedgerWithoutQuarantine(t *testing.T) {
 	m := miniredis.RunT(t)
 	w := newWorld(t, m.Addr(), true)

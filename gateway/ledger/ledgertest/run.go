@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 		"SettleFreezesOnOtherContent":                 settleFreezes,
 		"SettleOfOneBucketIsNotStoppedByAnother":      settleIndependent,
 		"CertifyRaisesTheEpochAndThaws":               certify,
+		"EpochsAreGivenOnce":                          epochs,
 		"CloseReturnsWhatIsLeftOnce":                  closeOnce,
 		"SpreadRedPacketClosesPartByPart":             closeParts,
 		"MovesBetweenPartsArePostedOnce":              moves,

@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,6 +181,36 @@ func certify(h *house) {
 func closing(bucket int, seq uint64, id string, left int64) ledger.Batch {
 	return ledger.Batch{Home: 1, Bucket: bucket, From: ledger.Position{Epoch: 1, Seq: seq - 1}, To: ledger.Position{Epoch: 1, Seq: seq},
 		Closes: []ledger.Close{{RedPacket: id, Left: left, LeftShares: int(left / 100), At: start, Epoch: 1, Seq: seq, Reason: "time"}}}
+}
+
+func epochs(h *house) {
+	next := func(home int, above, want uint64) {
+		h.Helper()
+		got, err := h.l.NextEpoch(h.ctx, home, above)
+		h.must(err)
+		h.eq(got, want)
+	}
+	next(1, 0, 1)
+	next(1, 0, 2)
+	next(2, 0, 1)
+	next(1, 7, 8)
+	next(1, 8, 9)
+	next(1, 3, 10)
+	var given [8]uint64
+	var wg sync.WaitGroup
+	for i := range given {
+		wg.Go(func() {
+			var err error
+			if given[i], err = h.l.NextEpoch(h.ctx, 1, 10); err != nil {
+				h.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(given[:])
+	for i, n := range given {
+		h.eq(n, uint64(11+i))
+	}
 }
 
 func closeOnce(h *house) {

@@ -8,6 +8,16 @@ import (
 	"sluice/gateway/ledger/internal/posting"
 )
 
+// NextEpoch implements ledger.Certifier.
+func (s *Store) NextEpoch(_ context.Context, home int, above uint64) (next uint64, err error) {
+	err = s.write("epoch", func() error {
+		next = max(s.epochs[home], above) + 1
+		s.epochs[home] = next
+		return nil
+	})
+	return next, err
+}
+
 // Certify implements ledger.Certifier.
 func (s *Store) Certify(_ context.Context, c ledger.Certificate) error {
 	c.At = posting.Time(posting.Ms(c.At))

@@ -43,6 +43,7 @@ type Store struct {
 	asked    []*payment // in the order of PutPayment
 	buckets  map[posting.Key]ledger.Bucket
 	certs    []ledger.Certificate
+	epochs   map[int]uint64 // the last given, by home
 	proofs   map[string][]ledger.Proof
 	byUser   map[string][]*award // in the order of posting
 	txn      int64
@@ -108,7 +109,7 @@ func New(o Options) *Store {
 		o.Hook = func(string) error { return nil }
 	}
 	return &Store{now: o.Now, hook: o.Hook, bugs: o.Bugs,
-		byID: map[string]*red{}, payments: map[string]*payment{}, buckets: map[posting.Key]ledger.Bucket{},
+		byID: map[string]*red{}, payments: map[string]*payment{}, buckets: map[posting.Key]ledger.Bucket{}, epochs: map[int]uint64{},
 		proofs: map[string][]ledger.Proof{}, byUser: map[string][]*award{}, payouts: map[ref]*payout{}}
 }
 

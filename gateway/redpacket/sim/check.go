@@ -155,10 +155,15 @@ func (w *World) auditOne(ctx context.Context, p *packet) (paid int64) {
 		}
 		return 0
 	}
+	sums, err := w.ledger.Reconcile(ctx, text, nil)
+	if err != nil {
+		w.violate("reading the ledger: %v", err)
+	}
+	paid = sums.Paid + sums.Refunded
 	r, err := redpacket.Reconcile(ctx, w.house, w.ledger, p.id)
 	if err != nil {
 		w.violate("reconcile: %v", err)
-		return 0
+		return paid
 	}
 	for _, d := range r.Differences {
 		w.violate("reconcile: %v", d)
@@ -195,7 +200,7 @@ func (w *World) auditOne(ctx context.Context, p *packet) (paid int64) {
 			w.violate("%s had won share %d and was told that there was none", who, a.Share)
 		}
 	}
-	return r.Paid + r.Refunded
+	return paid
 }
 
 func cutWho(who string) (uid, n string) {

@@ -8,6 +8,17 @@ import (
 	"sluice/gateway/ledger/internal/posting"
 )
 
+// NextEpoch implements ledger.Certifier.
+func (s *Store) NextEpoch(ctx context.Context, home int, above uint64) (next uint64, err error) {
+	err = s.d.Write(ctx, func(tx Tx, _ int) error {
+		_, err := row(ctx, tx, []any{&next}, `INSERT INTO epoch (home, last) VALUES ($1, $2) ON CONFLICT (home)
+			DO UPDATE SET last = CASE WHEN epoch.last < excluded.last THEN excluded.last ELSE epoch.last + 1 END RETURNING last`,
+			home, int64(above)+1)
+		return err
+	})
+	return next, err
+}
+
 // Certify implements ledger.Certifier.
 func (s *Store) Certify(ctx context.Context, c ledger.Certificate) error {
 	return s.d.Write(ctx, func(tx Tx, _ int) error {
