@@ -233,29 +233,32 @@ func (h *House) publishFilters(ctx context.Context, ids []published) (held []ID,
 	asks := make([]ask, len(ids))
 	for i := range ids {
 		id := ids[i].id
-		asks[i] = ask{bucket: id.Bucket(), key: h.keys[id.Bucket()].rp(id.String()), fields: []string{"s", "f", "q", "wp", "fix"}}
+		asks[i] = ask{bucket: id.Bucket(), key: h.keys[id.Bucket()].rp(id.String()), fields: []string{"s", "f", "q", "wp", "fix", "eq"}}
 	}
 	h.ask(ctx, asks)
 	var errs []error
 	for i := range asks {
 		v := asks[i].vals
-		if asks[i].err != nil || len(v) != 5 {
+		if asks[i].err != nil || len(v) != 6 {
 			continue // next time
 		}
 		str := func(i int) string { s, _ := v[i].(string); return s }
-		if str(2) != "0" && str(2) != "" && ids[i].parts == 1 {
-			held = append(held, ids[i].id)
-		}
-		if s := str(0); (s != "x" && s != "c") || str(1) != "0" || str(2) != "0" || strings.Contains(str(4), ";"+ModePortal+";") {
-			continue
-		}
-		// A spread one is sold out in part 0 when it is in all parts; their quarantine counts too.
-		if ids[i].parts > 1 {
-			if list := h.pieces(ctx, ids[i].id, ids[i].parts, 0); broken(list) != nil || slices.ContainsFunc(list, func(p piece) bool {
-				return p.q != 0 || p.k < p.n && p.state != "c"
-			}) {
+		s, holds, won := str(0), str(2) != "0" && str(2) != "", true
+		if ids[i].parts > 1 && s != "" && s != "p" && s != "u" && s != "e" {
+			list := h.pieces(ctx, ids[i].id, ids[i].parts, 0)
+			if broken(list) != nil {
 				continue
 			}
+			// Its record may still tell of shares that no part holds any more.
+			holds = str(5) != "0" && str(5) != "" || slices.ContainsFunc(list, func(p piece) bool { return p.q != 0 })
+			// It is sold out in part 0 when it is in all parts.
+			won = !slices.ContainsFunc(list, func(p piece) bool { return p.k < p.n && p.state != "c" })
+		}
+		if holds {
+			held = append(held, ids[i].id)
+		}
+		if holds || !won || (s != "x" && s != "c") || str(1) != "0" || strings.Contains(str(4), ";"+ModePortal+";") {
+			continue
 		}
 		parts, err := strconv.ParseInt(str(3), 10, 64)
 		if err == nil {

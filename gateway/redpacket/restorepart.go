@@ -121,9 +121,14 @@ func (c *Certifier) restorePart(ctx context.Context, b int, set *script.Set, row
 	maps.DeleteFunc(kn.winners, func(uid, _ string) bool { return partOf(uid, sp.Spread) != part })
 	left := runs(has, kn.taken)
 	var heldN, heldFen int64
+	kn.freed = 0
 	for _, h := range sums.Held {
-		if h.Released == "" && has[h.Share] {
+		switch {
+		case !has[h.Share]:
+		case h.Released == "":
 			heldN, heldFen = heldN+1, heldFen+h.Amount
+		default:
+			kn.freed++
 		}
 	}
 	ended := slices.Index(sums.ClosedIn, b)
@@ -169,7 +174,7 @@ func (r *restoredPart) write(ctx context.Context, row *ledger.RedPacket, kn *kno
 	if r.part == 0 {
 		fields = append(sp.fields(), fields...)
 	}
-	fields = append(fields, "k", text64(now[0]), "n", text64(now[1]), "b", text64(now[0]), "q", text64(heldN), "qa", text64(heldFen),
+	fields = append(fields, "k", text64(now[0]), "n", text64(now[1]), "b", text64(now[0]), "q", text64(heldN), "qa", text64(heldFen), "rl", text64(kn.freed),
 		"ot", text64(sp.opened()), "cm", hex.EncodeToString(row.SeedHash), "sd", hex.EncodeToString(row.Seed))
 	err := c.call(ctx, r.set, script.Restore, k.base(key, k.fund, k.sh(text), k.notes(text), k.taken(text), key), append([]string{text, "quiet"}, fields...)...)
 	if err != nil {

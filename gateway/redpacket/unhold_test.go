@@ -118,3 +118,104 @@ func TestACloseIsToldWhenTheLedgerHasIt(t *testing.T) {
 		w.clean(id)
 	})
 }
+
+// usersOf finds n users of each part.
+func usersOf(parts, n int) [][]string {
+	users := make([][]string, parts)
+	for i, full := 0, 0; full < parts; i++ {
+		if part := partOf(uidOf(i), int64(parts)); len(users[part]) < n {
+			if users[part] = append(users[part], uidOf(i)); len(users[part]) == n {
+				full++
+			}
+		}
+	}
+	return users
+}
+
+// Of a spread red packet each part holds its own shares: each is released where it is held, its
+// winner hears of it where that winner draws, and the record tells what all parts hold.
+func TestReleasedSharesOfASpreadRedPacketAreNoLongerHeldInItsParts(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		w.fast()
+		users := usersOf(4, 4)
+		id := w.fund(`{"amount":2000,"count":8,"parts":4}`)
+		for part := range users {
+			w.draw(id, users[part][0])
+		}
+		w.settle()
+		forgotten := make([]Outcome, 4)
+		for part := range users {
+			forgotten[part] = w.draw(id, users[part][1]) // acknowledged, and then forgotten
+		}
+		w.emptied()
+		w.must(w.splitter.Step(ctx)) // opens part 0 again
+		for part := range users {
+			if err := drawErr(w, id, users[part][1]); !errors.Is(err, ErrFrozen) {
+				t.Fatalf("part %d: %v", part, err)
+			}
+		}
+		holds := func(want int64) {
+			t.Helper()
+			w.must(Unhold(ctx, w.house, w.ledger, id))
+			emitted, err := w.desk.Show(ctx, id) // what the record says
+			if err != nil || emitted.Quarantined != want {
+				t.Fatalf("%+v, %v; want %d quarantined", emitted, err, want)
+			}
+			if home, err := w.desk.read(ctx, id); err != nil || home.Quarantined != want { // what the parts say
+				t.Fatalf("%+v, %v; want %d quarantined", home, err, want)
+			}
+		}
+		told := func(uid string, share int64) {
+			t.Helper()
+			if out := w.draw(id, uid); out.Kind != Already || out.Share != share {
+				t.Fatalf("%s heard %+v, and has share %d", uid, out, share)
+			}
+		}
+		holds(4)
+		w.release(id, int(forgotten[2].Share), users[2][1])
+		holds(3)
+		told(users[2][1], forgotten[2].Share)
+		w.release(id, int(forgotten[1].Share), users[3][2]) // held by part 1, won by a user of part 3
+		holds(2)
+		told(users[3][2], forgotten[1].Share)
+		for _, uid := range []string{users[1][1], users[2][3]} { // their parts hold nothing, and nothing is left
+			if out := w.eventually(id, uid); out.Kind != SoldOut {
+				t.Fatalf("%+v", out)
+			}
+		}
+		if err := drawErr(w, id, users[3][3]); !errors.Is(err, ErrFrozen) {
+			t.Fatal(err)
+		}
+		w.closeAllByCommand(id)
+		w.release(id, int(forgotten[0].Share), "")
+		holds(1)
+		w.release(id, int(forgotten[3].Share), "")
+		w.closer.unheld = map[ID]int64{} // the closer finds it, though nobody called
+		w.closeAll(id)
+		holds(0)
+		st, err := w.desk.Show(ctx, id)
+		if err != nil || st.State != StateClosed || st.filter == 0 || len(st.Seed) != 64 {
+			t.Fatalf("%+v, %v", st, err)
+		}
+		for part := range users {
+			if out := w.draw(id, users[part][3]); out.Kind != Closed {
+				t.Fatalf("%+v", out)
+			}
+			told(users[part][0], w.draw(id, users[part][0]).Share)
+		}
+		told(users[2][1], forgotten[2].Share)
+		told(users[3][2], forgotten[1].Share)
+		if r := w.clean(id); r.Quarantined != 0 || r.Awards != 6 {
+			t.Fatalf("%v", r)
+		}
+		w.emptied() // what was released stays released
+		w.must(w.splitter.Step(ctx))
+		holds(0)
+		told(users[3][2], forgotten[1].Share)
+		if out := w.draw(id, users[0][3]); out.Kind != Closed {
+			t.Fatalf("%+v", out)
+		}
+		w.clean(id)
+	})
+}

@@ -1,8 +1,8 @@
 -- Tells Redis what the ledger has released from quarantine: first each winner, then the sums.
--- KEYS 4 rp  5 winners' hash, with a winner
+-- KEYS 4 rp or part  5 winners' hash, with a winner
 -- ARGV 1 id  2 shares released so far  3 shares still held  4 their fen
 --      5.. with a winner: who, entry of the hash, record key or '', its payload
-local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'la', 'f', 'cm', 'sd', 'fix', 'x', 'rl')
+local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'la', 'f', 'cm', 'sd', 'fix', 'x', 'rl', 'pt')
 if not rp[1] then
   return 'none'
 end
@@ -18,6 +18,12 @@ if ARGV[5] then
 end
 if tonumber(ARGV[2]) <= tonumber(rp[10] or '0') then
   return 'again'
+end
+-- A part only counts: what all parts hold is told in the record by tick.lua.
+if rp[11] then
+  commit({})
+  redis.call('HMSET', KEYS[4], 'q', ARGV[3], 'qa', ARGV[4], 'rl', ARGV[2])
+  return 'done'
 end
 local s = rp[1]
 if s == 'o' and ARGV[3] == '0' and rp[2] == rp[3] then
