@@ -60,7 +60,7 @@ func (p *parts) newDesk(cfg redpacket.HomeConfig) (redpacket.Desk, error) {
 	for home, house := range p.houses {
 		one := cfg
 		if one.House = house; house != p.house {
-			one.Confirm, one.ConfirmFund = nil, nil
+			one.Confirm, one.ConfirmFund, one.ConfirmClose = nil, nil, nil
 		}
 		desk, err := redpacket.NewHome(one)
 		if err != nil {

@@ -124,14 +124,14 @@ type frontParts struct {
 	wins  remote.Source    // the ledger, or nil
 	admin *admin.Server
 	// Of the embedded house: an answer waits until the ledger has it.
-	confirm     func(ctx context.Context, pos redpacket.Position) error
-	confirmFund func(ctx context.Context, id redpacket.ID) error
+	confirm                   func(ctx context.Context, pos redpacket.Position) error
+	confirmFund, confirmClose func(ctx context.Context, id redpacket.ID) error
 }
 
 // newFront builds the front tier and adds its routes to the admin listener.
 func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	homes, err := p.newDesk(redpacket.HomeConfig{
-		Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund,
+		Cache: f.cache, Confirm: f.confirm, ConfirmFund: f.confirmFund, ConfirmClose: f.confirmClose,
 		Filters: redpacket.NewFilters(f.cache), SpreadAbove: p.cfg.RedPackets.SpreadAbove, SpreadParts: p.cfg.RedPackets.Parts,
 	})
 	if err != nil {

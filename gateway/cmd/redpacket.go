@@ -54,8 +54,12 @@ func Redpacket() *cobra.Command {
 		if err := p.openHouse(false); err != nil {
 			return nil, err
 		}
-		c.desk, err = redpacket.NewHome(redpacket.HomeConfig{House: p.house, Cache: nothing{},
-			SpreadAbove: cfg.RedPackets.SpreadAbove, SpreadParts: cfg.RedPackets.Parts})
+		home := redpacket.HomeConfig{House: p.house, Cache: nothing{},
+			SpreadAbove: cfg.RedPackets.SpreadAbove, SpreadParts: cfg.RedPackets.Parts}
+		if at.file == "" {
+			p.confirmed(&home)
+		}
+		c.desk, err = redpacket.NewHome(home)
 		return c, err
 	}
 	cmd.AddCommand(redpacketFund(open), redpacketShow(open), redpacketClose(open))

@@ -144,7 +144,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 	}
 	front, err := p.newFront(frontParts{
 		cache: cache, store: client, wins: store, admin: server,
-		confirm: keeper.settler.WaitSettled, confirmFund: keeper.splitter.WaitStored,
+		confirm: keeper.settler.WaitSettled, confirmFund: keeper.splitter.WaitStored, confirmClose: keeper.closer.Finish,
 	})
 	if err != nil {
 		return err

@@ -80,6 +80,7 @@ func Settle() *cobra.Command {
 type keeper struct {
 	settler  *redpacket.Settler
 	splitter *redpacket.SplitWorker
+	closer   *redpacket.Closer
 	workers  []func(context.Context) error
 }
 
@@ -113,8 +114,7 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, client *memc
 	if err != nil {
 		return nil, err
 	}
-	closer, err := redpacket.NewCloser(redpacket.CloserConfig{House: p.house, Ledger: store, Log: p.log})
-	if err != nil {
+	if k.closer, err = redpacket.NewCloser(redpacket.CloserConfig{House: p.house, Ledger: store, Log: p.log}); err != nil {
 		return nil, err
 	}
 	payouts, err := p.newPayouts(store)
@@ -125,7 +125,7 @@ func (p *parts) newKeeper(store ledger.Store, server *admin.Server, client *memc
 	if err != nil {
 		return nil, err
 	}
-	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, closer.Run, payouts, loader.Run, m.run}
+	k.workers = []func(context.Context) error{certifier.Run, k.settler.Run, k.splitter.Run, k.closer.Run, payouts, loader.Run, m.run}
 	return k, nil
 }
 

@@ -304,3 +304,37 @@ func TestACloseRefundsAndProves(t *testing.T) {
 		t.Errorf("verify: %s", out)
 	}
 }
+
+// The Redis of `sluice run` is gone with the process: a close is told when the ledger has it, of a
+// red packet in one bucket as of one that is spread.
+func TestACloseThatWasToldOutlivesKill(t *testing.T) {
+	r := startRun(t)
+	sender := newClient(r.addr, r.token("sender", "fund"))
+	for _, body := range []string{`{"amount":10000,"count":20}`, `{"amount":10000,"count":20,"parts":4}`} {
+		id := fund(t, sender, body)
+		won := newClient(r.addr, r.token("a", "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", "")
+		eventually(t, 30*time.Second, func() error { // a ledger that is slow is "later"
+			out, code := sluice(t, "redpacket", "close", "--data", r.data, id)
+			if code != 0 {
+				return fmt.Errorf("exit %d: %s", code, out)
+			}
+			return nil
+		})
+		r.kill()
+		r.start()
+		awaitReady(t, r.process, r.admin)
+		if a := newClient(r.addr, r.token("b", "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", ""); a.str("outcome") != "closed" {
+			t.Errorf("%s: a draw after the close, kill -9 and a restart: %s", body, a.Body)
+		}
+		if a := newClient(r.addr, r.token("a", "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", ""); a.num("amount") != won.num("amount") {
+			t.Errorf("%s: the winner heard %s, before %s", body, a.Body, won.Body)
+		}
+		eventually(t, 20*time.Second, func() error {
+			out, code := sluice(t, "redpacket", "reconcile", "--data", r.data, id)
+			if code != 0 || zero(out, "refunded") {
+				return fmt.Errorf("exit %d\n%s", code, out)
+			}
+			return nil
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"sluice/gateway/ledger"
 	"sluice/gateway/redpacket/script"
@@ -86,4 +87,24 @@ func (c *Closer) finish(ctx context.Context, id ID, parts int) error {
 		all = all && p.state == "c" && p.closed > 0 && at.Position.Seq >= p.closed
 	}
 	return nil
+}
+
+// Finish closes a spread red packet that is fenced, now and not when the Closer's time comes, and
+// returns when the ledger has the close of all its parts.
+func (c *Closer) Finish(ctx context.Context, id ID) error {
+	for {
+		row, err := c.Ledger.RedPacket(ctx, id.String())
+		if err == nil && (row.State == ledger.Closed || row.State == ledger.Refunded) {
+			return nil
+		}
+		if err == nil {
+			err = c.finish(ctx, id, spreadOver(&row))
+		}
+		if err == nil {
+			err = c.h.sleep(ctx, 10*time.Millisecond)
+		}
+		if err != nil {
+			return fmt.Errorf("closing %s: %w", id, err)
+		}
+	}
 }

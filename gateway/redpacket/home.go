@@ -35,6 +35,9 @@ type HomeConfig struct {
 	// Confirm is called with the position of a win or a close before it is told to anybody; the
 	// embedded house waits here until the ledger has it. nil means that Redis is enough.
 	Confirm func(ctx context.Context, pos Position) error
+	// ConfirmClose is the same for the close of a spread red packet, which is done when its last part
+	// is closed; nil means that the Closer does it when its time comes.
+	ConfirmClose func(ctx context.Context, id ID) error
 	// ConfirmFund is the same for a fund request; nil means that Redis is enough.
 	ConfirmFund func(ctx context.Context, id ID) error
 	// Filters answers from the complete filters of winners; nil means not to.
@@ -411,7 +414,11 @@ func (d *Home) Show(ctx context.Context, id ID) (State, error) {
 // Close implements Desk.
 func (d *Home) Close(ctx context.Context, id ID, by string) (State, error) {
 	_, pos, err := d.h.close(ctx, id, "command", by)
-	if err == nil {
+	switch {
+	case err != nil:
+	case pos == Position{}: // spread, and only fenced so far
+		err = d.confirmClose(ctx, id)
+	default:
 		err = d.confirm(ctx, pos)
 	}
 	if err != nil {
@@ -420,8 +427,21 @@ func (d *Home) Close(ctx context.Context, id ID, by string) (State, error) {
 	return d.read(ctx, id)
 }
 
+// confirmClose waits until the ledger has the close of a spread red packet, where it is waited for.
+func (d *Home) confirmClose(ctx context.Context, id ID) error {
+	if d.ConfirmClose == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	if err := d.ConfirmClose(ctx, id); err != nil {
+		return Later(500*time.Millisecond, err)
+	}
+	return nil
+}
+
 // close runs the close script; done is false when it was closed before. The close stands at pos
-// in the win stream, or before it.
+// in the win stream, or before it; a spread red packet is only fenced, and pos is zero.
 func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool, pos Position, err error) {
 	k := &h.keys[id.Bucket()]
 	text := id.String()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"sluice/gateway/ledger"
 )
 
 const spread4 = `{"amount":20000,"count":40,"parts":4}`
@@ -193,6 +195,45 @@ func TestSpreadClosesInAllPartsAndRefundsOnce(t *testing.T) {
 		w.house.now = func() time.Time { return now }
 		w.closer.forgetAt = time.Time{}
 		w.must(w.closer.Step(ctx))
+	})
+}
+
+// Where the ledger is waited for, the close of a spread red packet is told when the ledger has the
+// closes of all parts, not when the parts are fenced.
+func TestACloseOfASpreadRedPacketIsToldWhenTheLedgerHasIt(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(spread4)
+		won := w.draw(id, "a").Amount
+		w.desk.ConfirmClose = func(context.Context, ID) error { return errors.New("the ledger is away") }
+		var later *LaterError
+		if _, err := w.desk.Close(ctx, id, ""); !errors.As(err, &later) {
+			t.Fatal(err)
+		}
+		if err := drawErr(w, id, "b"); err != nil {
+			t.Fatal(err)
+		}
+		row, err := w.ledger.RedPacket(ctx, id.String())
+		if err != nil || row.State != ledger.Funded {
+			t.Fatalf("%s, %v", row.State, err)
+		}
+		stop := w.run(true)
+		defer stop()
+		w.desk.ConfirmClose = w.closer.Finish
+		for range 2 { // and whoever asks again hears the same
+			var st State
+			for st, err = w.desk.Close(ctx, id, ""); errors.As(err, &later); st, err = w.desk.Close(ctx, id, "") {
+			}
+			if err != nil || st.State != StateClosed || st.LeftAmount != 20000-won || len(st.Seed) != 64 {
+				t.Fatalf("%+v, %v", st, err)
+			}
+			if row, err := w.ledger.RedPacket(ctx, id.String()); err != nil || row.State != ledger.Closed {
+				t.Fatalf("told, and the ledger says %s, %v", row.State, err)
+			}
+		}
+		if r := w.clean(id); r.Refunding != 20000-won || r.Unsettled != 0 || r.Left != 0 {
+			t.Fatalf("%v", r)
+		}
 	})
 }
 
