@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/lua/ngx"
 	"sluice/lua/vm"
 )
 
@@ -35,11 +34,12 @@ func (r *Runtime) Check(files map[string]string) []Finding {
 		if !strings.HasSuffix(name, ".lua") {
 			continue
 		}
-		if _, err := vm.Compile("@"+name, files[name]); err != nil {
+		proto, err := vm.Compile("@"+name, files[name])
+		if err != nil {
 			out = append(out, fromError(name, err))
 			continue
 		}
-		out = append(out, checkSource(name, files[name], known)...)
+		out = append(out, inspect(name, proto, known)...)
 	}
 	if len(out) > 0 && slices.ContainsFunc(out, func(f Finding) bool { return f.Severity == "error" }) {
 		return out
@@ -58,6 +58,74 @@ func (r *Runtime) Check(files map[string]string) []Finding {
 	b.Close()
 	return out
 }
+
+// ends are the functions that end a handler, or let another thread go on.
+var ends = map[string]bool{"error": true, "assert": true, "exit": true, "exec": true, "redirect": true, "yield": true}
+
+// inspect looks for names that nobody defines, globals that were meant to be local, and loops that
+// nothing leaves.
+func inspect(file string, proto *vm.Proto, known names) (out []Finding) {
+	told := map[string]bool{}
+	warn := func(line int, format string, name string) {
+		if text := fmt.Sprintf(format, name); !told[text] {
+			told[text] = true
+			out = append(out, Finding{File: file, Line: line, Severity: "warning", Message: text})
+		}
+	}
+	uses := proto.Uses()
+	own := map[string]bool{}
+	for _, u := range uses {
+		if u.Set && !strings.Contains(u.Name, ".") {
+			own[u.Name] = true
+			warn(u.Line, "writes the global '%s', which ends with the request; was 'local' meant?", u.Name)
+		}
+	}
+	for _, u := range uses {
+		global, _, _ := strings.Cut(u.Name, ".")
+		switch missing := known.missing(u); {
+		case own[global]:
+		case !known[global]:
+			warn(u.Line, "global '%s' is defined nowhere", global)
+		case missing != "":
+			warn(u.Line, "'%s' does not exist here", missing)
+		}
+	}
+	for _, line := range proto.Endless(ends) {
+		out = append(out, Finding{File: file, Line: line, Severity: "warning", Message: "this loop cannot end: nothing leaves it"})
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int { return a.Line - b.Line })
+	return out
+}
+
+// missing is the first part of a dotted name that does not exist though all of its kind are known;
+// what is assigned need not.
+func (n names) missing(u vm.Use) string {
+	for at := 0; ; {
+		dot := strings.IndexByte(u.Name[at:], '.')
+		if dot < 0 {
+			return ""
+		}
+		table := u.Name[:at+dot]
+		at += dot + 1
+		field, _, more := strings.Cut(u.Name[at:], ".")
+		switch full := table + "." + field; {
+		case !complete[table], u.Set && !more:
+			return ""
+		case !n[full]:
+			return full
+		}
+	}
+}
+
+// complete are the tables whose fields are all known.
+var complete = func() map[string]bool {
+	all := map[string]bool{}
+	for _, t := range []string{"ngx", "ngx.req", "ngx.resp", "ngx.location", "ngx.timer", "ngx.thread", "ngx.worker", "ngx.config", "ngx.re",
+		"string", "table", "math", "os", "coroutine", "bit"} {
+		all[t] = true
+	}
+	return all
+}()
 
 var position = regexp.MustCompile(`^(?:@|\.\.\.)?([^\n:]+):(\d+): (.*)`)
 
@@ -121,13 +189,4 @@ func (r *Runtime) known() names {
 		known[k] = true
 	}
 	return known
-}
-
-// RunResult is what one handler run did.
-type RunResult struct {
-	Status  int
-	Headers [][2]string
-	Body    []byte
-	Log     []string // lines, with level
-	Used    ngx.Used
 }

@@ -126,7 +126,14 @@ func TestCheckFindsWhatIsWrongWithAScript(t *testing.T) {
 	f("ngx.sayy(1)", "a.lua:1: warning: 'ngx.sayy' does not exist here")
 	f("ngx.req.foo()", "a.lua:1: warning: 'ngx.req.foo' does not exist here")
 	f("\nprnt(1)", "a.lua:2: warning: global 'prnt' is defined nowhere")
-	f("while true do local x = 1 end", "a.lua:1: warning: this loop cannot end: no break or return inside")
+	f("local prnt = {}\nfunction prnt.x() return prnt end\ndo local q = 1 end\nreturn q", "a.lua:4: warning: global 'q' is defined nowhere")
+	f("for i = 1, 3 do\n  last = i\nend\nngx.say(last)", "a.lua:2: warning: writes the global 'last', which ends with the request; was 'local' meant?")
+	f("ngx.status = 201 ngx.ctx.a = 1 ngx.header.b = 2 ngx.say(ngx.var.c, ngx.ERR, #arg)", "")
+	f("local function f()\n  while true do\n    local x = 1\n  end\nend\nreturn f", "a.lua:3: warning: this loop cannot end: nothing leaves it")
+	f("repeat local x = 1 until false", "a.lua:1: warning: this loop cannot end: nothing leaves it")
+	f("local n = 0 while true do n = n + 1 if n > 5 then break end end repeat n = n - 1 until n == 0", "")
+	f("while true do if ngx.var.x then error('x') end end", "")
+	f("while true do for i = 1, 3 do if i == 2 then return end end end", "")
 	f("\n\nlocal q = require('nothing')\n", "a.lua:3: error: module 'nothing' not found")
 }
 
@@ -141,6 +148,13 @@ func TestRunOnceTellsWhatARunDid(t *testing.T) {
 	}
 	if len(res.Log) != 1 || res.Log[0] != "[warn] [lua] a.lua:1: hm" {
 		t.Errorf("log %q", res.Log)
+	}
+}
+
+func TestRunOnceTellsOfAnErrorBehindTheFirstOutput(t *testing.T) {
+	res, err := RunOnce(Config{}, map[string]string{"a.lua": "ngx.say('x')\nerror('boom')"}, "a.lua", OneRequest{})
+	if err != nil || res.Status != 200 || res.Failure != "a.lua:2: boom" {
+		t.Errorf("%+v, %v", res, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strings"
@@ -21,9 +22,19 @@ type OneRequest struct {
 	Params  Params
 }
 
+// RunResult is what one handler run did.
+type RunResult struct {
+	Status  int
+	Headers [][2]string
+	Body    []byte
+	Log     []string // lines, with level
+	Failure string   // the first error or breach of the budget, of the handler or a timer; "" when there was none
+	Used    ngx.Used
+}
+
 // RunOnce runs one script as the content of one request, with the whole
-// bundle around it: what `sluice script run` does. The configuration's log
-// hook is replaced.
+// bundle around it: what `sluice script run` does. The configuration's hooks
+// for logs, errors and breaches are replaced.
 func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (*RunResult, error) {
 	var mu sync.Mutex
 	res := &RunResult{}
@@ -33,6 +44,8 @@ func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (
 		defer mu.Unlock()
 		res.Log = append(res.Log, fmt.Sprintf("[%s] %s", levels[level], msg))
 	}
+	cfg.OnError = func(e ScriptError) { res.fail(&mu, e.Message) }
+	cfg.OnBreach = func(b Breach) { res.fail(&mu, "budget of "+b.Kind+" used up at "+b.Where) }
 	cfg.MinVMs, cfg.MaxRequests = 1, 4
 	rt := NewRuntime(cfg)
 	defer func() { _ = rt.Close() }()
@@ -79,4 +92,11 @@ func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (
 	mu.Lock()
 	defer mu.Unlock()
 	return res, nil
+}
+
+// fail keeps the first thing that ended a script.
+func (r *RunResult) fail(mu *sync.Mutex, why string) {
+	mu.Lock()
+	defer mu.Unlock()
+	r.Failure = cmp.Or(r.Failure, why)
 }

@@ -130,7 +130,10 @@ func printRun(cmd *cobra.Command, r *lua.RunResult) error {
 	}
 	fmt.Fprintf(errs, "used %d instructions, %d bytes, %d backend calls, %d sub-requests\n",
 		r.Used.Instructions, r.Used.Memory, r.Used.Calls, r.Used.Subrequests)
-	if r.Status >= 500 {
+	switch {
+	case r.Failure != "":
+		return errors.New("the script failed: " + r.Failure)
+	case r.Status >= 500:
 		return fmt.Errorf("the handler answered %d", r.Status)
 	}
 	return nil
