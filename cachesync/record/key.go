@@ -21,13 +21,14 @@ const (
 
 // Prefixes of what stands in memcached beside the records and is none.
 const (
-	PrefixLock     = "lk:"  // a fill under way
-	PrefixPosition = "pos:" // of an applier
+	PrefixLock     = "lk:"   // a fill under way
+	PrefixPosition = "pos:"  // of an applier
+	PrefixWarm     = "warm:" // lease of a warm-up
 )
 
-// Beside tells the keys that cachesync keeps for itself: locks, positions, canaries, probes.
+// Beside tells the keys that cachesync keeps for itself: locks, positions, leases, canaries, probes.
 func Beside(key string) bool {
-	for _, p := range [...]string{PrefixLock, PrefixPosition, "sluice:", "probe:"} {
+	for _, p := range [...]string{PrefixLock, PrefixPosition, PrefixWarm, "sluice:", "probe:"} {
 		if strings.HasPrefix(key, p) {
 			return true
 		}

@@ -18,13 +18,18 @@ func (r *run) warm(ctx context.Context) error {
 	if err := r.read(ctx, r.ledger.position, nil); err != nil {
 		return err
 	}
-	if r.cfg.Expect > 0 && r.ledger.totals().Rows < r.cfg.Expect {
-		return r.saved(ctx, fail(ExitSource, "%s ended early: %d rows instead of at least %d", r.cfg.Feed.Name(), r.ledger.totals().Rows, r.cfg.Expect))
+	c := r.ledger.totals()
+	if r.cfg.Expect > 0 && c.Rows < r.cfg.Expect {
+		return r.saved(ctx, fail(ExitSource, "%s ended early: %d rows instead of at least %d", r.cfg.Feed.Name(), c.Rows, r.cfg.Expect))
 	}
-	if c := r.ledger.totals(); c.Rows == 0 {
+	if c.Rows == 0 && !r.size.MayBeEmpty {
 		return fail(ExitSource, "%s is empty: no row read", r.cfg.Feed.Name())
-	} else if c.Rows == c.Bad+c.Filtered {
+	}
+	if c.Rows > 0 && c.Rows == c.Bad+c.Filtered {
 		return fail(ExitSource, "%s has no usable row: %d bad, %d left out by the filter", r.cfg.Feed.Name(), c.Bad, c.Filtered)
+	}
+	if err := r.tooManyBad(c.Bad, c.Rows, r.lastBad); err != nil {
+		return err
 	}
 	return r.repeat(ctx)
 }

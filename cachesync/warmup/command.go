@@ -2,7 +2,6 @@ package warmup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +85,7 @@ func Command(d Deps) *cobra.Command {
 		Use:   "warm [FILE...]",
 		Short: "Load users, red packets and rooms into memcached before the hour, with proof",
 		Long:  help,
+		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), d, func(cfg *Config, now time.Time) (Feed, func(), error) {
 				return f.rows(cmd.Context(), d, cfg, args, now)
@@ -121,34 +121,28 @@ func tonight(d Deps) *cobra.Command {
 
 // run does what both commands have in common.
 func (f *flags) run(ctx context.Context, d Deps, open func(*Config, time.Time) (Feed, func(), error)) error {
-	now := d.Clock()
-	regions, err := f.targets(ctx, d)
-	if err != nil {
-		return usage(err)
+	log := slog.New(slog.NewTextHandler(d.Stderr, nil))
+	if f.alarmURL == "" {
+		f.alarmURL = d.Getenv("SLUICE_WARM_ALARM_URL")
 	}
-	cfg, err := f.config(d, regions, now)
+	hook := &Webhook{URL: f.alarmURL, Log: log}
+	defer hook.Close()
+	cfg, closeAll, err := f.prepare(ctx, d, open)
 	if err != nil {
-		return usage(err)
-	}
-	feed, closeFeed, err := open(&cfg, now)
-	if err != nil {
-		var src *source.Error
-		if errors.As(err, &src) {
-			return &Failure{Exit: ExitSource, Err: err}
+		res := Result{Set: f.set, Exit: ExitOf(err), Outcome: ExitOf(err).String(), Reason: reason(err)}
+		host, _ := os.Hostname()
+		hook.Raise(Alarm{Set: f.set, Kind: kindOf(res.Exit), Message: err.Error(), At: d.Clock(), Host: host})
+		if f.metrics != "" {
+			(&MetricsFile{Path: f.metrics, Log: log}).Watch(Progress{Set: f.set, End: &res})
 		}
-		return usage(err)
-	}
-	defer closeFeed()
-	cfg.Feed = feed
-	cfg.Log = slog.New(slog.NewTextHandler(d.Stderr, nil))
-	if f.rejects != "" {
-		file, err := os.Create(f.rejects)
-		if err != nil {
-			return usage(fmt.Errorf("--reject-file: %w", err))
+		if f.json {
+			res.print(d.Stdout)
+			return told(res.Exit)
 		}
-		defer file.Close()
-		cfg.Rejects = file
+		return err
 	}
+	defer closeAll()
+	cfg.Log, cfg.Alarm = log, hook.Raise
 	var watchers Watchers
 	switch {
 	case f.quiet:
@@ -161,17 +155,10 @@ func (f *flags) run(ctx context.Context, d Deps, open func(*Config, time.Time) (
 		watchers = append(watchers, &MetricsFile{Path: f.metrics, Log: cfg.Log})
 	}
 	cfg.Watcher = watchers
-	if f.alarmURL == "" {
-		f.alarmURL = d.Getenv("SLUICE_WARM_ALARM_URL")
-	}
-	hook := &Webhook{URL: f.alarmURL, Log: cfg.Log}
-	cfg.Alarm = hook.Raise
-	defer hook.Close()
 
 	res, err := Run(ctx, cfg)
 	if f.json {
-		line, _ := json.Marshal(res)
-		fmt.Fprintf(d.Stdout, "%s\n", line)
+		res.print(d.Stdout)
 	} else if f.quiet {
 		fmt.Fprintln(d.Stdout, res.Line())
 	} else {
@@ -181,6 +168,38 @@ func (f *flags) run(ctx context.Context, d Deps, open func(*Config, time.Time) (
 		return told(ExitOf(err))
 	}
 	return nil
+}
+
+// prepare makes the configuration of the run, or tells why there is none.
+func (f *flags) prepare(ctx context.Context, d Deps, open func(*Config, time.Time) (Feed, func(), error)) (Config, func(), error) {
+	now := d.Clock()
+	regions, err := f.targets(ctx, d)
+	if err != nil {
+		return Config{}, nil, usage(err)
+	}
+	cfg, err := f.config(d, regions, now)
+	if err != nil {
+		return cfg, nil, usage(err)
+	}
+	feed, closeFeed, err := open(&cfg, now)
+	var src *source.Error
+	switch {
+	case errors.As(err, &src):
+		return cfg, nil, &Failure{Exit: ExitSource, Err: err}
+	case err != nil:
+		return cfg, nil, usage(err)
+	}
+	cfg.Feed = feed
+	if f.rejects == "" {
+		return cfg, closeFeed, nil
+	}
+	file, err := os.Create(f.rejects)
+	if err != nil {
+		closeFeed()
+		return cfg, nil, usage(fmt.Errorf("--reject-file: %w", err))
+	}
+	cfg.Rejects = file
+	return cfg, func() { closeFeed(); file.Close() }, nil
 }
 
 // targets are the regions to write.
@@ -360,6 +379,10 @@ func (f *flags) sqlTable(d Deps, cfg *Config, now time.Time) (source.Source, fun
 	return t, func() { t.DB.Close() }, nil
 }
 
+// sinceOverlap is read twice: a row may be committed a while after the time it
+// carries, and clocks differ.
+const sinceOverlap = time.Minute
+
 // sinceTime reads a time, a duration back, or "last".
 func (f *flags) sinceTime(statePath string, now time.Time) (time.Time, error) {
 	switch f.since {
@@ -375,7 +398,7 @@ func (f *flags) sinceTime(statePath string, now time.Time) (time.Time, error) {
 		if err != nil || !ok || s.LastDone.IsZero() {
 			return time.Time{}, errors.Join(fmt.Errorf("no run of set %s was ever done; begin with a full one", f.set), err)
 		}
-		return s.LastDone, nil
+		return s.LastDone.Add(-sinceOverlap), nil
 	}
 	if d, err := time.ParseDuration(f.since); err == nil {
 		return now.Add(-d), nil

@@ -3,6 +3,7 @@ package warmup
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Exit is how a run ended, and the exit code of `sluice warm`.
@@ -35,6 +36,21 @@ func (e Exit) String() string {
 	return "target failed"
 }
 
+// kindOf is the kind of the alarm for an exit.
+func kindOf(e Exit) string {
+	switch e {
+	case ExitUsage:
+		return "refused"
+	case ExitLate:
+		return "late"
+	case ExitCoverage:
+		return "coverage"
+	case ExitSource:
+		return "source"
+	}
+	return "target"
+}
+
 // Failure is why a run did not end with ExitOK.
 type Failure struct {
 	Exit Exit
@@ -51,6 +67,11 @@ func (f *Failure) ExitCode() int { return int(f.Exit) }
 
 func fail(exit Exit, format string, args ...any) *Failure {
 	return &Failure{Exit: exit, Err: fmt.Errorf(format, args...)}
+}
+
+// reason is err without the word for its exit.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), ExitOf(err).String()+": ")
 }
 
 // ExitOf is the exit code that err stands for.

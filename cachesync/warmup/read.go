@@ -126,6 +126,9 @@ func (r *run) fillBatch(in FeedReader, b *batch) (end bool, err error) {
 				if err := r.reject(bad, b); err != nil {
 					return false, err
 				}
+				if bad.Cut {
+					return false, sourceFailure(&source.Error{File: bad.File, Line: bad.Line, Err: errors.New("the file ends within this row: " + bad.Reason), Hint: "was the export or the copy cut off?"})
+				}
 			}
 		case filtered:
 			b.counts.Filtered++
@@ -141,6 +144,7 @@ func (r *run) fillBatch(in FeedReader, b *batch) (end bool, err error) {
 // reject notes a bad row, and fails the run when there are too many of them.
 func (r *run) reject(bad *source.BadRow, b *batch) error {
 	r.rejected++
+	r.lastBad = bad.Error()
 	if r.rejected <= 5 {
 		r.cfg.Log.Warn("warm: bad row", "where", bad.Error())
 		r.result.FirstBad = append(r.result.FirstBad, bad.Error())
@@ -155,11 +159,20 @@ func (r *run) reject(bad *source.BadRow, b *batch) error {
 		r.cfg.Rejects.Write(append(line, '\n'))
 	}
 	rows, n := r.readRows+b.counts.Rows+1, r.readBad+b.counts.Bad
-	// The fraction means something from a few rows on.
-	if r.cfg.MaxBad < 0 || rows >= 100 && float64(n) > r.cfg.MaxBad*float64(rows) {
-		return fail(ExitSource, "%d of %d rows are bad, more than %.2f %%; the last: %w", n, rows, 100*max(r.cfg.MaxBad, 0), bad)
+	// On the way the fraction means something from a few rows on; at the end always.
+	if rows >= 100 || r.cfg.MaxBad < 0 {
+		return r.tooManyBad(n, rows, bad.Error())
 	}
 	return nil
+}
+
+// tooManyBad judges n bad rows of rows.
+func (r *run) tooManyBad(n, rows int64, last string) error {
+	most := max(r.cfg.MaxBad, 0)
+	if float64(n) <= most*float64(rows) {
+		return nil
+	}
+	return fail(ExitSource, "%d of %d rows are bad, more than %.2f %%; the last: %s", n, rows, 100*most, last)
 }
 
 func sourceFailure(err error) error {

@@ -2,7 +2,9 @@ package warmup
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -96,7 +98,7 @@ func (res *Result) complete(r *run, err error) {
 	res.Exit = ExitOf(err)
 	res.Outcome = res.Exit.String()
 	if err != nil {
-		res.Reason = strings.TrimPrefix(err.Error(), res.Outcome+": ")
+		res.Reason = reason(err)
 	}
 	res.Seconds = r.cfg.Clock().Sub(r.begin).Seconds()
 	if r.ledger == nil {
@@ -113,6 +115,12 @@ func (res *Result) complete(r *run, err error) {
 	if end := r.warmed; !end.IsZero() {
 		res.RowsPerS = float64(c.Rows-r.rowsAtStart) / max(end.Sub(r.begin).Seconds(), 1e-9)
 	}
+}
+
+// print writes the result as a line of JSON.
+func (res Result) print(w io.Writer) {
+	line, _ := json.Marshal(res)
+	fmt.Fprintf(w, "%s\n", line)
 }
 
 // Line is the last line of a run: what a cron mail shows.

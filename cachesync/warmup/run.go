@@ -32,6 +32,7 @@ type run struct {
 	rowsAtStart       int64
 	pass              atomic.Value // string: what is being done
 	rejected          int
+	lastBad           string
 	readRows, readBad int64 // of the main pass, ahead of what is committed
 	alarmed           string
 	result            Result
@@ -187,8 +188,7 @@ func (r *run) cause(ctx context.Context) error {
 func (r *run) finish(err error) {
 	r.result.complete(r, err)
 	if err != nil {
-		kinds := map[Exit]string{ExitUsage: "refused", ExitLate: "late", ExitCoverage: "coverage", ExitSource: "source", ExitTarget: "target"}
-		r.alarm(kinds[ExitOf(err)], err.Error())
+		r.alarm(kindOf(ExitOf(err)), err.Error())
 	}
 	if r.cfg.Watcher != nil {
 		p := r.progress()

@@ -484,6 +484,10 @@ func TestBadSourcesAreNamed(t *testing.T) {
 	f("none.csv", "uid,name\n", warmup.ExitSource, "no row")
 	f("few.csv", many.String()+"7,again\nb d,x\n\"1\n", warmup.ExitOK, "2 bad", "few.csv:1003", "few.csv:1004", "space or control", "1 duplicates")
 	f("much.csv", many.String()+strings.Repeat("1\n", 100), warmup.ExitSource, "rows are bad", "much.csv:1012", "missing columns")
+	f("tail.csv", many.String()[:200]+strings.Repeat("1\n", 3), warmup.ExitSource, "3 of 43 rows are bad", "tail.csv:44")
+	f("cut.csv", many.String()+"1000", warmup.ExitSource, "cut.csv:1002: the file ends within this row", "missing columns")
+	f("cut.jsonl", strings.Repeat(`{"uid":1}`+"\n", 1000)+`{"uid":`, warmup.ExitSource, "cut.jsonl:1001: the file ends within this row")
+	f("twice.jsonl", `{"uid":1,"uid":2}`+"\n"+strings.Repeat(`{"uid":1}`+"\n", 1000), warmup.ExitOK, "twice.jsonl:1: field uid stands twice")
 	f("all.csv", "uid,name\n/,x\n", warmup.ExitSource, "no usable row")
 }
 

@@ -65,7 +65,7 @@ func fail(t *vm.Thread, word string) int {
 }
 
 // ours tells whether scripts may write a key: neither records nor what
-// cachesync keeps beside them (locks, positions, canaries, probes).
+// cachesync keeps beside them (locks, positions, leases, canaries, probes).
 func ours(key string) bool {
 	for _, p := range []string{record.PrefixRedPacket, record.PrefixWin, record.PrefixUser, record.PrefixRoom, record.PrefixFilter} {
 		if strings.HasPrefix(key, p) {

@@ -79,6 +79,9 @@ func TestScriptsUseTheGatewaysMemcachedAndRedis(t *testing.T) {
 	f(`local _, err = cache.get_multi{"a", "", "b"} say(err)`, "bad key")
 	f(`cache.set("rp:x", "1")`, "t.lua:2: bad argument #1 to 'set' (the key of a record cannot be written from a script)")
 	f(`cache.delete("w:x:ann")`, "(the key of a record cannot be written from a script)")
+	for _, key := range []string{"lk:u:ann", "pos:bj1:7", "warm:users:lease", "sluice:canary", "probe:x"} {
+		f(`cache.set("`+key+`", "1")`, "(the key of a record cannot be written from a script)")
+	}
 	f(`cache.get()`, "bad argument #1 to 'get' (string expected, got no value)")
 	f(`cache.get_multi{"a", {}}`, "(array of strings expected, found a table)")
 	f(`cache.set("a", "b", -1)`, "bad argument #3 to 'set' (seconds expected, from 0 (never) to 2592000 (30 days))")

@@ -18,13 +18,18 @@ type Coverage struct {
 	Older   int `json:"older"`   // there in an older version
 	Failed  int `json:"failed"`  // node down or no record: not covered
 	Deleted int `json:"deleted"` // of Covered: deleted since by a newer change
+
+	Whole bool `json:"whole"` // every key of the set was asked for: no doubt is left
 }
 
 const z = 1.96 // 95 %
 
-// Interval is Wilson's for Covered of Read.
+// Interval is Wilson's for Covered of Read; of a set read whole it is the fraction itself.
 func (c Coverage) Interval() (low, high float64) {
-	if c.Read == 0 {
+	switch {
+	case c.Whole:
+		return c.Fraction(), c.Fraction()
+	case c.Read == 0:
 		return 0, 1
 	}
 	n := float64(c.Read)
@@ -35,16 +40,22 @@ func (c Coverage) Interval() (low, high float64) {
 	return max(0, (mid-half)/d), min(1, (mid+half)/d)
 }
 
-// Fraction is Covered of Read.
+// Fraction is Covered of Read; nothing lacks of no key at all.
 func (c Coverage) Fraction() float64 {
-	if c.Read == 0 {
+	switch {
+	case c.Read == 0 && c.Whole:
+		return 1
+	case c.Read == 0:
 		return 0
 	}
 	return float64(c.Covered) / float64(c.Read)
 }
 
-// String is "99.70 % +- 0.11 % (9970 of 10000)".
+// String is "99.70 % +- 0.11 % (9970 of 10000)", or of a set read whole "99.50 % (199 of all 200)".
 func (c Coverage) String() string {
+	if c.Whole {
+		return fmt.Sprintf("%.2f %% (%d of all %d)", 100*c.Fraction(), c.Covered, c.Read)
+	}
 	low, high := c.Interval()
 	return fmt.Sprintf("%.2f %% +- %.2f %% (%d of %d)", 100*c.Fraction(), 50*(high-low), c.Covered, c.Read)
 }
@@ -55,8 +66,9 @@ type Store interface {
 }
 
 // ReadBack reads the sampled keys from store.
-func ReadBack(ctx context.Context, store Store, sample []Entry) (Coverage, error) {
-	var c Coverage
+func ReadBack(ctx context.Context, store Store, s *Sample) (Coverage, error) {
+	c := Coverage{Whole: !s.full}
+	sample := s.Entries()
 	const batch = 200
 	ops := make([]memcache.Op, 0, batch)
 	for len(sample) > 0 {

@@ -81,14 +81,17 @@ func TestReadBackTellsWhatIsNotThere(t *testing.T) {
 	put("deleted", 7, record.FlagTombstone)
 	put("refill", 7, record.FlagTombstone|record.FlagRefill)
 	c.Set(&memcache.Item{Key: "foreign", Value: []byte("x")})
-	var sample []proof.Entry
+	sample := proof.NewSample(10)
 	for _, k := range []string{"same", "newer", "older", "deleted", "refill", "foreign", "none"} {
-		sample = append(sample, proof.Entry{Key: k, Version: 5})
+		sample.Offer(k, 5)
 	}
 	got, err := proof.ReadBack(t.Context(), c, sample)
-	want := proof.Coverage{Read: 7, Covered: 3, Missing: 2, Older: 1, Failed: 1, Deleted: 1}
+	want := proof.Coverage{Read: 7, Covered: 3, Missing: 2, Older: 1, Failed: 1, Deleted: 1, Whole: true}
 	if err != nil || got != want {
 		t.Errorf("%+v %v, want %+v", got, err, want)
+	}
+	if low, high := got.Interval(); low != 3.0/7 || high != low || got.String() != "42.86 % (3 of all 7)" {
+		t.Errorf("a set read whole is in doubt: %v to %v, %s", low, high, got)
 	}
 }
 

@@ -50,27 +50,53 @@ func (c *csvReader) readHeader() error {
 func (c *csvReader) record() (line []byte, first int64, err error) {
 	line, err = c.lines.next()
 	first = c.lines.line
-	if err != nil || bytes.Count(line, []byte{'"'})%2 == 0 {
+	if err != nil || !c.open(line, false) {
 		return line, first, err
 	}
 	c.joined = append(c.joined[:0], line...)
 	for open := true; open; {
 		line, err = c.lines.next()
 		if err == io.EOF {
-			return c.joined, first, badRow(c.file, first, c.joined, "a quoted field is not closed before the file ends")
+			return c.joined, first, badRow(c.file, first, c.joined, "a quoted field is not closed before the file ends, in line %d", c.lines.line)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errLongLine) {
 			return c.joined, first, err
 		}
 		c.joined = append(append(c.joined, '\n'), line...)
-		if len(c.joined) > maxLine {
-			return c.joined[:sampleBytes], first, errLongLine
+		if err != nil || len(c.joined) > maxLine {
+			return c.joined, first, badRow(c.file, first, c.joined, "row longer than %d bytes, up to line %d: is a quoted field not closed?", maxLine, c.lines.line)
 		}
-		if bytes.Count(line, []byte{'"'})%2 == 1 {
-			open = false
-		}
+		open = c.open(line, true)
 	}
 	return c.joined, first, nil
+}
+
+// open tells whether a quoted field goes on behind the line; open says whether one
+// goes on before it. A quote inside a field that is not quoted opens nothing.
+func (c *csvReader) open(line []byte, open bool) bool {
+	if bytes.IndexByte(line, '"') < 0 {
+		return open
+	}
+	for begins := !open; ; begins = true {
+		if begins && len(line) > 0 && line[0] == '"' {
+			line, open = line[1:], true
+		}
+		for open {
+			i := bytes.IndexByte(line, '"')
+			if i < 0 {
+				return true
+			}
+			line = line[i+1:]
+			if open = len(line) > 0 && line[0] == '"'; open { // doubled: a quote
+				line = line[1:]
+			}
+		}
+		i := bytes.IndexByte(line, c.comma)
+		if i < 0 {
+			return false
+		}
+		line = line[i+1:]
+	}
 }
 
 func (c *csvReader) Next() (*Row, error) {

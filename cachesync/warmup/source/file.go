@@ -253,10 +253,12 @@ func (r *fileReader) Next() (*Row, error) {
 	for {
 		row, err := r.rows.Next()
 		if err == nil {
+			row.Cut = r.lines.cut
 			return row, nil
 		}
 		var bad *BadRow
 		if errors.As(err, &bad) {
+			bad.Cut = r.lines.cut
 			return nil, err
 		}
 		var fatal *Error

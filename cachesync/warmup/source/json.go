@@ -63,6 +63,11 @@ func objectFields(b []byte, fields []Field, names *nameCache) ([]Field, string) 
 	for b[i] != '}' {
 		end := skipValue(b, i)
 		name := names.get(b[i:end])
+		for _, f := range fields {
+			if f.Name == name {
+				return fields, "field " + name + " stands twice"
+			}
+		}
 		i = skipSpace(b, end)
 		i = skipSpace(b, i+1) // the colon
 		end = skipValue(b, i)

@@ -18,6 +18,7 @@ type lineReader struct {
 	long   []byte // a line longer than r's buffer
 	offset int64  // behind the last line
 	line   int64
+	cut    bool // the last line had no end: the file stopped there
 }
 
 func newLineReader(r io.Reader, offset, line int64) *lineReader {
@@ -44,6 +45,7 @@ func (l *lineReader) next() ([]byte, error) {
 		return nil, err
 	}
 	l.line++
+	l.cut = err == io.EOF
 	if len(line) > maxLine {
 		return line[:sampleBytes], errLongLine
 	}

@@ -33,6 +33,8 @@ type Reader interface {
 type Size struct {
 	Rows  int64 // exact, as SQL and the synthetic source know it
 	Units int64 // what Reader.Done counts: rows, or bytes of the files as stored
+
+	MayBeEmpty bool // no row at all is no fault: it is of changes only
 }
 
 // Position is a place in a source; which fields it uses is the source's affair.
@@ -94,6 +96,7 @@ type Row struct {
 	Line   int64  // or row number, from 1
 	Fields []Field
 	Raw    []byte // the whole row as a JSON object, when that is how it came
+	Cut    bool   // the file stops behind it without a line end: it may be half a row
 }
 
 // Field finds a field by name.
@@ -117,6 +120,7 @@ type BadRow struct {
 	Line   int64
 	Reason string
 	Row    []byte // the beginning of it
+	Cut    bool   // as of Row: the source ended early
 }
 
 func (e *BadRow) Error() string { return where(e.File, e.Line) + ": " + e.Reason }
@@ -146,7 +150,9 @@ func (r *Row) Bad(format string, args ...any) *BadRow {
 		}
 		sample = append(sample, '}')
 	}
-	return badRow(r.File, r.Line, sample, format, args...)
+	bad := badRow(r.File, r.Line, sample, format, args...)
+	bad.Cut = r.Cut
+	return bad
 }
 
 // Error ends the reading of a source: nothing behind it can be read.

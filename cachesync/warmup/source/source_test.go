@@ -125,13 +125,18 @@ func TestBadRowsAreNamedAndReadingGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "rows", rows, []string{"uid=1 name=a", "uid=8 name=ok"})
-	for i, want := range []string{"u.csv:3: missing columns: 1 of 2, no name", "u.csv:4: too many columns", "u.csv:5: not valid UTF-8", "u.csv:6:", "", ""} {
-		if i < len(bad) && !strings.HasPrefix(bad[i], want) {
-			t.Errorf("complaint %q, want %q", bad[i], want)
+	for i, want := range []string{
+		"u.csv:3: missing columns: 1 of 2, no name", "u.csv:4: too many columns: 3 instead of 2", "u.csv:5: not valid UTF-8",
+		"u.csv:6: a quote inside a field that is not quoted", "u.csv:7: text behind a closing quote", "u.csv:8: row longer than 2097152 bytes",
+		"u.csv:10: a quoted field is not closed before the file ends, in line 10",
+	} {
+		if i >= len(bad) || !strings.HasPrefix(bad[i], want) {
+			t.Errorf("complaint %d of %q is not %q", i, bad, want)
 		}
 	}
-	if len(bad) < 5 {
-		t.Errorf("complaints: %q", bad)
+	rows, bad, _ = read(t, files(t, file(t, "u.csv", "uid,name\n1,\"a\n"+strings.Repeat("2,bbbbbbbbbb\n", 200_000)+"3,c\n")), source.Position{})
+	if len(bad) != 1 || !strings.HasPrefix(bad[0], "u.csv:2: row longer than 2097152 bytes, up to line 161322: is a quoted field not closed?") || len(rows) != 200_003-161_322 {
+		t.Errorf("complaints: %q and %d rows", bad, len(rows))
 	}
 	text = `{"uid":1}` + "\n{\"uid\":\n[1]\n{\"uid\":\"\xfe\"}\n{\"uid\":2}"
 	rows, bad, _ = read(t, files(t, file(t, "u.jsonl", text)), source.Position{})

@@ -192,7 +192,7 @@ func (t *Table) Size(ctx context.Context) (Size, error) {
 	a := &args{dialect: t.Dialect}
 	where := t.conditions(a)
 	n, err := t.count(ctx, where, a.values)
-	return Size{Rows: n, Units: n}, err
+	return Size{Rows: n, Units: n, MayBeEmpty: !t.SinceAt.IsZero()}, err
 }
 
 func (t *Table) count(ctx context.Context, where []string, values []any) (n int64, err error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/cachesync/memcache"
+	"sluice/cachesync/record"
 )
 
 // Lease times.
@@ -44,7 +45,7 @@ func NewLease(store Store, set, path string) *Lease {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	return &Lease{store: store, key: "warm:" + set + ":lease", owner: owner{Name: host + ":" + path, PID: os.Getpid()}}
+	return &Lease{store: store, key: record.PrefixWarm + set + ":lease", owner: owner{Name: host + ":" + path, PID: os.Getpid()}}
 }
 
 // Hold takes or renews the lease. Any error but ErrHeld is the transport's.
