@@ -99,7 +99,7 @@ func (r *run) needy(ctx context.Context) (only map[*nodeState]bool, names string
 	return only, names, down
 }
 
-// stay keeps the set warm: nodes that lose their data are warmed again.
+// stay keeps the set warm: nodes that lose their data are warmed again, with proof.
 func (r *run) stay(ctx context.Context) error {
 	until := r.cfg.Clock().Add(r.cfg.Stay)
 	for r.cfg.Clock().Before(until) && ctx.Err() == nil {
@@ -110,7 +110,11 @@ func (r *run) stay(ctx context.Context) error {
 			continue
 		}
 		r.pass.Store("again: " + names)
-		if err := r.read(ctx, source.Position{}, only); err != nil && ctx.Err() == nil {
+		err := r.read(ctx, source.Position{}, only)
+		if err == nil {
+			err = r.covered(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

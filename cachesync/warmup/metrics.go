@@ -20,7 +20,7 @@ import (
 //	sluice_warm_late                       1 when it will not be, or was not, done in time
 //	sluice_warm_records{region,outcome}    written, kept, missed
 //	sluice_warm_evictions{region}
-//	sluice_warm_coverage{region,bound}     low, point, high; at the end
+//	sluice_warm_coverage{region,bound}     low, point, high; at the end of the source
 //	sluice_warm_exit                       exit code; at the end
 //	sluice_warm_end_time_seconds           at the end
 type MetricsFile struct {
@@ -81,7 +81,7 @@ func metricsText(p Progress, now time.Time) string {
 		return b.String()
 	}
 	for _, r := range p.End.Regions {
-		if r.Coverage == nil {
+		if r.Coverage == nil || p.End.Partial {
 			continue
 		}
 		put("coverage", fmt.Sprintf(",region=%q,bound=\"low\"", r.Name), r.Low)

@@ -22,8 +22,26 @@ func (r *run) readBack(ctx context.Context) error {
 	return nil
 }
 
-// prove judges what readBack found.
+// prove proves what was written, and notes it.
 func (r *run) prove(ctx context.Context) error {
+	if err := r.covered(ctx); err != nil {
+		return err
+	}
+	r.proved()
+	if !r.cfg.Before.IsZero() && r.warmed.After(r.cfg.Before) {
+		return r.saved(ctx, fail(ExitLate, "done and proved, but %s after the deadline", r.warmed.Sub(r.cfg.Before).Round(time.Second)))
+	}
+	if err := r.save(ctx); err != nil {
+		return fail(ExitUsage, "%w", err)
+	}
+	if r.cfg.Stay > 0 {
+		return r.stay(ctx)
+	}
+	return nil
+}
+
+// covered reads back, and judges what it found.
+func (r *run) covered(ctx context.Context) error {
 	if err := r.readBack(ctx); err != nil {
 		if cerr := r.cause(ctx); cerr != nil {
 			return cerr
@@ -49,16 +67,6 @@ func (r *run) prove(ctx context.Context) error {
 	}
 	if worst != nil {
 		return r.saved(ctx, worst)
-	}
-	r.proved()
-	if !r.cfg.Before.IsZero() && r.warmed.After(r.cfg.Before) {
-		return r.saved(ctx, fail(ExitLate, "done and proved, but %s after the deadline", r.warmed.Sub(r.cfg.Before).Round(time.Second)))
-	}
-	if err := r.save(ctx); err != nil {
-		return fail(ExitUsage, "%w", err)
-	}
-	if r.cfg.Stay > 0 {
-		return r.stay(ctx)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type Result struct {
 	Outcome    string         `json:"outcome"`
 	Reason     string         `json:"reason,omitempty"`
 	Resumed    bool           `json:"resumed"`
+	Partial    bool           `json:"partial"` // the source was not read to its end: coverage is of what was read
 	Rows       int64          `json:"rows"`
 	Bad        int64          `json:"bad"`
 	FirstBad   []string       `json:"first_bad,omitempty"`
@@ -91,7 +92,7 @@ func (r *run) total(ctx context.Context) {
 }
 
 func (res *Result) complete(r *run, err error) {
-	res.Set, res.Resumed = r.cfg.Set, r.resumed
+	res.Set, res.Resumed, res.Partial = r.cfg.Set, r.resumed, r.warmed.IsZero()
 	if r.cfg.Feed != nil {
 		res.Source = r.cfg.Feed.Name()
 	}
@@ -150,6 +151,9 @@ func (res Result) Line() string {
 		s += "; " + q.Name
 		if q.Coverage != nil {
 			s += " " + q.Coverage.String()
+			if res.Partial {
+				s += " of the rows read"
+			}
 		}
 		if q.Kept > 0 {
 			s += fmt.Sprintf(", %d kept", q.Kept)
