@@ -170,7 +170,7 @@ func TestLightThreadsTimersAndSemaphores(t *testing.T) {
 	f(`local function f(n) ngx.sleep(n / 1000) return n end
 local a, b = ngx.thread.spawn(f, 20), ngx.thread.spawn(f, 1)
 local ok, v = ngx.thread.wait(a, b) ngx.print(v) ok, v = ngx.thread.wait(a) ngx.print(v)`, "120")
-	f(`local co = ngx.thread.spawn(function() error("x") end) local ok, e = ngx.thread.wait(co) ngx.print(tostring(ok), e)`, "falset.lua:1: x")
+	f(`local co = ngx.thread.spawn(function() error("x") end) local ok, e, at = ngx.thread.wait(co) ngx.print(tostring(ok), e, " ", at)`, "falsex t.lua:1: x")
 	f(`local co = ngx.thread.spawn(function() ngx.sleep(5) end) ngx.print(ngx.thread.kill(co), tostring(ngx.thread.kill(co)))`, "1nil")
 	f(`ngx.thread.spawn(function() ngx.sleep(0.001) ngx.print("t") ngx.exit(200) end) ngx.sleep(5) ngx.print("never")`, "t")
 	f(`local s = require("ngx.semaphore").new() ngx.thread.spawn(function() ngx.sleep(0.001) s:post() end)

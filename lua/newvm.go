@@ -26,8 +26,9 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 		PackagePath: b.packagePath(), ReadFile: b.readFile, OnLook: ngx.OnLook,
 	})
 	v, n := ngx.Open(s, b.host, r.api)
-	if p := s.Globals().GetStr("package").AsTable(); p != nil && r.cfg.LuaCPath != "" {
-		p.SetStr("cpath", vm.String(r.cfg.LuaCPath))
+	pkg := s.Globals().GetStr("package").AsTable()
+	if r.cfg.LuaCPath != "" {
+		pkg.SetStr("cpath", vm.String(r.cfg.LuaCPath))
 	}
 	regex.Install(n, regex.Config{Cache: r.regexs, MatchLimit: r.cfg.RegexMatchLimit, Log: func(t *vm.Thread, msg string) {
 		q := ngx.RequestOf(t)
@@ -35,10 +36,7 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 	}})
 	shdict.Install(n, r.zones)
 	socket.Install(n, sockHost{b.host}, r.pools)
-	pre := preload(s)
-	if pre == nil {
-		return nil, errors.New("lua: the VM has no package.preload")
-	}
+	pre := pkg.GetStr("preload").AsTable()
 	add := func(name string, open func(t *vm.Thread) vm.Value) {
 		pre.SetStr(name, vm.NewFunc(name, func(t *vm.Thread) int {
 			t.Push(open(t))
@@ -50,6 +48,7 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 	for name, open := range resty.Modules() {
 		add(name, open)
 	}
+	pkg.GetStr("loaded").AsTable().SetStr("resty.core", resty.Core())
 	for _, name := range []string{"ngx.semaphore", "ngx.base64", "ngx.req", "ngx.resp", "ngx.process"} {
 		add(name, func(*vm.Thread) vm.Value {
 			val, _ := v.Lib(name)
@@ -66,14 +65,6 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 	}
 	v.Guard()
 	return v, nil
-}
-
-func preload(s *vm.State) *vm.Table {
-	p := s.Globals().GetStr("package").AsTable()
-	if p == nil {
-		return nil
-	}
-	return p.GetStr("preload").AsTable()
 }
 
 func (b *Bundle) packagePath() string {

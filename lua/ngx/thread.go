@@ -84,9 +84,13 @@ func (tk *task) finish(vals []vm.Value, err error) {
 	case err == nil:
 		tk.ok, tk.vals = true, vals
 	case errors.As(err, &le):
-		tk.vals = []vm.Value{le.Value}
+		// OpenResty hands out the dead thread's stack: what error was given, then the message.
+		if s, ok := le.Given.ToStringValue(); ok && s != errorText(le) {
+			tk.vals = append(tk.vals, le.Given)
+		}
+		tk.vals = append(tk.vals, le.Value)
 		if r.ended == nil && r.main != nil {
-			v.host.log(r, LevelErr, "lua user thread aborted: runtime error: "+errorText(le))
+			v.host.log(r, LevelErr, "lua user thread aborted: runtime error: "+errorText(le)+"\n"+v.wholeTrace(le))
 		}
 	default:
 		// exit, exec, redirect or a breach: the request ends.

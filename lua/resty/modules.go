@@ -63,13 +63,16 @@ func Modules() map[string]func(t *vm.Thread) vm.Value {
 		m["resty."+d.name] = d.module
 	}
 	for _, part := range core {
-		m["resty.core"+part] = func(*vm.Thread) vm.Value {
-			tab := vm.NewTable(0, 1)
-			tab.SetStr("version", vm.String("0.1.28"))
-			return tab.Value()
-		}
+		m["resty.core"+part] = func(*vm.Thread) vm.Value { return Core() }
 	}
 	return m
+}
+
+// Core is resty.core, which a VM has loaded from the start.
+func Core() vm.Value {
+	tab := vm.NewTable(0, 1)
+	tab.SetStr("version", vm.String("0.1.28"))
+	return tab.Value()
 }
 
 // load runs a module's chunk.

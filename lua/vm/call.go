@@ -178,7 +178,11 @@ func (a *activation) handle() outcome {
 		t.overflown = false
 		t.closeUpvals(0)
 		if r == nil {
-			a.err = &Error{Value: v, Traceback: t.Traceback("")}
+			e := &Error{Value: v, Traceback: t.Traceback("")}
+			if f := &t.frames[t.nf-1]; f.fn.gofn != nil && f.fn.gofn.special == spError {
+				e.Given = t.stack[f.base]
+			}
+			a.err = e
 			return failed
 		}
 		t = r

@@ -132,6 +132,9 @@ func (s *State) now() time.Time {
 type Error struct {
 	Value     Value
 	Traceback string
+	// Given is what the function error was called with, when that ended the thread: Value
+	// without the position. Nil otherwise.
+	Given Value
 }
 
 // Error is the value as a script would print it.
