@@ -19,6 +19,7 @@ import (
 
 	"sluice/gateway/admission"
 	"sluice/gateway/config"
+	"sluice/gateway/epoll"
 	"sluice/gateway/site"
 	"sluice/lua"
 	"sluice/lua/bundle"
@@ -77,7 +78,7 @@ func New(cfg config.Config, parts Parts) (*Gateway, error) {
 		g.runtime.Close()
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
+	ln, err := epoll.Listen("tcp", cfg.Listen)
 	if err != nil {
 		g.runtime.Close()
 		return nil, fmt.Errorf("gateway: %w; is another gateway running? see listen in sluice.yaml", err)

@@ -21,7 +21,7 @@ var parts = []struct{ frame, part string }{
 	{"runtime.Gosched", "scheduler"}, {"runtime.sysmon", "scheduler"}, {"sync.(*Cond)", "scheduler"},
 	{"sluice/cachesync/memcache", "memcached client"}, {"sluice/cachesync/resp", "Redis client"}, {"sluice/cachesync/pipeline", "backend connections"},
 	{"sluice/cachesync", "cache records"}, {"sluice/gateway/token", "token check"}, {"sluice/gateway/redpacket", "red packet"}, {"sluice/gateway/modules", "red packet"},
-	{"sluice/lua/", "Lua"}, {"sluice/lua.", "Lua"}, {"sluice/gateway", "gateway: route, metrics, admission"}, {"github.com/valyala/fasthttp", "HTTP"},
+	{"sluice/lua/", "Lua"}, {"sluice/lua.", "Lua"}, {"sluice/gateway/epoll", "HTTP"}, {"sluice/gateway", "gateway: route, metrics, admission"}, {"github.com/valyala/fasthttp", "HTTP"},
 }
 
 func partOf(stack []string) string {

@@ -41,6 +41,7 @@ type options struct {
 	cases   []string
 	peers   string
 	binary  string
+	before  string
 	shares  int
 	profile string
 	quick   bool
@@ -58,13 +59,14 @@ func parse() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")
 	flag.StringVar(&conns, "connections", conns, "numbers of connections")
 	flag.StringVar(&cases, "cases", cases, "of hello,get,win,lose,mixed,enter")
-	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,nginx,plain,file")
+	flag.StringVar(&o.peers, "peers", "sluice,nginx,plain,file", "of sluice,before,nginx,plain,file")
 	o.shares = 1_000_000
 	if o.quick {
 		o.shares = 250_000
 	}
 	flag.IntVar(&o.shares, "shares", o.shares, "of each open red packet")
 	flag.StringVar(&o.binary, "sluice", "", "binary to measure; empty builds one")
+	flag.StringVar(&o.before, "before", "", "another build of sluice: the peer \"before\" of -peers")
 	flag.StringVar(&o.profile, "profile", "", "only run the cases against sluice and save its CPU profile here")
 	flag.Parse()
 	if o.profile != "" {
@@ -95,7 +97,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer house.rig.Close()
+	defer house.close()
 	if err := equal(house.peers); err != nil {
 		return err
 	}

@@ -31,8 +31,23 @@ type peer struct {
 }
 
 type house struct {
-	rig   *rig.Rig
+	rigs  []*rig.Rig
 	peers []*peer
+}
+
+// add makes a rig: each holds one sluice at most.
+func (h *house) add() (*rig.Rig, error) {
+	r, err := rig.New()
+	if err == nil {
+		h.rigs = append(h.rigs, r)
+	}
+	return r, err
+}
+
+func (h *house) close() {
+	for _, r := range h.rigs {
+		r.Close()
+	}
 }
 
 func siteFile(name string) string {
@@ -51,16 +66,16 @@ func backends(st *rig.Stores, sha string) string {
 
 // build starts all peers that are asked for.
 func build(ctx context.Context, o options) (h *house, err error) {
-	r, err := rig.New()
+	h = &house{}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	r, err := h.add()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			r.Close()
-		}
-	}()
-	h = &house{rig: r}
 	// Winners are few when quick; a million shares each otherwise.
 	open := []string{"open0"}
 	if !o.quick {
@@ -82,6 +97,8 @@ func build(ctx context.Context, o options) (h *house, err error) {
 				}
 			}
 			p, err = sluicePeer(ctx, r, o.binary, len(open), o.shares, slices.Contains(o.cases, "get"), file, sha)
+		case "before":
+			p, err = beforePeer(ctx, h, o, len(open))
 		case "file":
 			if len(h.peers) == 0 || h.peers[0].key != "sluice" {
 				return nil, fmt.Errorf("-peers: file needs sluice before it")
@@ -96,6 +113,23 @@ func build(ctx context.Context, o options) (h *house, err error) {
 		h.peers = append(h.peers, p)
 	}
 	return h, nil
+}
+
+// beforePeer is another build of sluice, with a house of its own.
+func beforePeer(ctx context.Context, h *house, o options, open int) (*peer, error) {
+	if o.before == "" {
+		return nil, fmt.Errorf("-peers: before needs -before BINARY")
+	}
+	r, err := h.add()
+	if err != nil {
+		return nil, err
+	}
+	p, err := sluicePeer(ctx, r, o.before, open, o.shares, slices.Contains(o.cases, "get"), nil, "")
+	if err != nil {
+		return nil, err
+	}
+	p.key, p.name = "before", "sluice before"
+	return p, nil
 }
 
 func fileStores(ctx context.Context, r *rig.Rig, open []string, shares int) (*rig.Stores, string, error) {

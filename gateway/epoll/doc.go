@@ -1,0 +1,49 @@
+// Package epoll listens for the gateway's clients. On Linux its connections
+// wait in an epoll set of their own instead of Go's netpoller.
+//
+//	ln, err := epoll.Listen("tcp", ":8080")
+//	server.Serve(ln)
+//
+// A net.TCPConn that serves requests pays for more than its requests: every
+// Read tries the socket first and finds nothing there, and every SetDeadline
+// moves a timer of the runtime. Here
+//
+//	Read           one system call. A read that did not fill its buffer has
+//	               emptied the socket, so the next Read waits first (edge-
+//	               triggered epoll reports whatever comes later)
+//	Write          one system call; it waits only when the socket is full
+//	SetDeadline    two stores. A sweep looks at all deadlines every 250 ms,
+//	               so they are kept to within that, never early
+//	Accept         one system call; options are inherited from the listener
+//
+// The scheduler is not told of these calls, for they never block: it would give
+// a processor away when one takes long, and threads would wake for nothing.
+//
+// The epoll set is itself a descriptor in Go's netpoller, so nothing blocks a
+// thread:
+//
+//	Go's netpoller --> epoll set --> poller goroutine --> who waits in Read or Write
+//
+// # Where a short read proves nothing
+//
+// When the peer has ended its side, was reset, or has sent urgent data, a read
+// may stop short and no event follows: once epoll has reported any of these, the
+// connection's reads try the socket first, as Go's own do.
+//
+// # Limits
+//
+// When the process runs out of descriptors, Accept rests and tries again:
+// fasthttp's Serve would end with the error that net's Accept returns.
+// Connections are not *net.TCPConn: no SyscallConn, CloseWrite or splice.
+// The poller is one goroutine more between a request and its handler. Under
+// load it hands on many at once; a single client who waits for each answer
+// costs more than with net, on processors that are idle anyway.
+//
+// # Concurrency
+//
+// All methods of a connection may be called from any goroutine; Reads take
+// turns, and so do Writes. Close and SetDeadline wake who waits. Lock order:
+// conn's reads/writes lock, then poller.mu, which is a leaf.
+//
+// On other systems Listen is net.Listen.
+package epoll
