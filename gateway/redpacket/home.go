@@ -216,15 +216,11 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	var rp, sh, winners string
 	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, part, st.parts, c.space)
 	text := rp[len(rp)-IDLen:]
-	pass := "0"
-	if st.Lock == LockPassword {
-		if req.Password == "" {
-			return d.wrong(st, "password"), false, nil
+	pass := "0" // none: who has won hears it, with any password or without
+	if st.Lock == LockPassword && req.Password != "" {
+		if pass = "2"; d.h.ids.passwordMatches(req.ID, req.Password, st.password) {
+			pass = "1"
 		}
-		if !d.h.ids.passwordMatches(req.ID, req.Password, st.password) {
-			return d.try(ctx, req, part)
-		}
-		pass = "1"
 	}
 	name, fan := script.Draw, "0"
 	if req.Fan {
@@ -290,22 +286,6 @@ func (d *Home) confirm(ctx context.Context, pos Position) error {
 	return nil
 }
 
-func (d *Home) wrong(st *State, why string) Outcome {
-	return Outcome{Kind: Denied, Reason: why, Now: d.h.now().UnixMilli()}
-}
-
-// try counts a wrong password.
-func (d *Home) try(ctx context.Context, req *DrawRequest, part int) (Outcome, bool, error) {
-	b, text := req.ID.PartBucket(part), req.ID.String()
-	k := &d.h.keys[b]
-	reply, _, err := d.h.run(ctx, b, script.Try, k.base(k.part(text, part), k.tries(text)),
-		[]string{req.UID, text64(d.Tries)}, nil)
-	if err != nil {
-		return Outcome{}, false, err
-	}
-	return parseDraw(script.Try, reply)
-}
-
 // chance is a uniform number of six digits.
 func (d *Home) chance() (string, error) {
 	var b [8]byte
@@ -315,7 +295,7 @@ func (d *Home) chance() (string, error) {
 	return strconv.FormatUint(binary.BigEndian.Uint64(b[:])%1_000_000, 10), nil
 }
 
-// parseDraw reads the reply of draw.lua, portal.lua and try.lua. Nothing of the outcome stays in reply,
+// parseDraw reads the reply of draw.lua and portal.lua. Nothing of the outcome stays in reply,
 // which goes back to a pool.
 func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error) {
 	c := cutter{rest: unsafe.String(unsafe.SliceData(reply), len(reply)), sep: '|'}

@@ -43,6 +43,44 @@ func TestPasswordIsCheckedAndTriesAreLimited(t *testing.T) {
 	})
 }
 
+// The password opens the first draw; a win is told again without it, whatever the cache has lost.
+func TestWhoHasWonHearsItWithAnyPassword(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		soon := time.Now().Add(time.Hour).Format(time.RFC3339)
+		for _, body := range []string{
+			`{"amount":10000,"count":20,"password":"sesame"}`,
+			`{"amount":10000,"count":20,"password":"sesame","parts":4}`,
+			`{"mode":"portal","amount":10000,"count":100,"password":"sesame","closes_at":"` + soon + `","prizes":[{"name":"cash","amount":100,"count":100,"chance_ppm":1000000}]}`,
+		} {
+			id := w.fund(body)
+			try := func(uid, password string) Outcome {
+				t.Helper()
+				out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: uid, Password: password, N: "1"})
+				w.must(err)
+				return out
+			}
+			won := try("a", "sesame")
+			if won.Kind != Won {
+				t.Fatalf("%s: %+v", body, won)
+			}
+			for range 8 { // more than there are tries
+				for _, password := range []string{"", "wrong"} {
+					if out := try("a", password); out.Kind != Already || out.Share != won.Share || out.Amount != won.Amount {
+						t.Fatalf("%s with %q: %+v", body, password, out)
+					}
+				}
+			}
+			if out := try("b", ""); out.Kind != Denied || out.Left != 5 {
+				t.Fatalf("%+v", out)
+			}
+			if out := try("b", "wrong"); out.Kind != Denied || out.Left != 4 {
+				t.Fatalf("%+v", out)
+			}
+		}
+	})
+}
+
 func TestAudiencesAreHeldByTheScript(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx := context.Background()

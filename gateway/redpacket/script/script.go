@@ -29,7 +29,6 @@ const (
 	Open
 	Draw
 	Portal
-	Try
 	Tick
 	Close
 	Filter
@@ -51,7 +50,7 @@ const (
 	names
 )
 
-var fileNames = [names]string{"fund", "state", "store", "open", "draw", "portal", "try", "tick", "close", "filter",
+var fileNames = [names]string{"fund", "state", "store", "open", "draw", "portal", "tick", "close", "filter",
 	"probe", "recon", "drop", "tune", "unhold", "part", "give", "take", "clear", "fence", "restore", "rewin", "rechain"}
 
 // String is the file's name without its ending.

@@ -1,7 +1,7 @@
 -- One draw of a portal. The prize table with its budgets stands in the bucket; chance comes from
 -- the caller, and only its first use for (uid, n) counts.
 -- KEYS 4 rp  5 prize table  6 winners' hash  7 list set  8 tries (7 and 8 only if rp says list or lock)
--- ARGV 1 id  2 uid  3 winners' hashes as the caller knows them  4 fan 0/1  5 password right 0/1  6 tries allowed
+-- ARGV 1 id  2 uid  3 winners' hashes as the caller knows them  4 fan 0/1  5 password: 0 none, 1 right, 2 wrong  6 tries allowed
 --      7 n  8 chance, 0..999999  9 draws a user has
 local rp = redis.call('HMGET', KEYS[4], 's', 'k', 'n', 'w', 'la', 'o', 'c', 'et', 'q', 'f', 'cm', 'fix', 'wp', 'x', 'a', 'lk', 'fa', 'ot')
 if not rp[1] then
@@ -38,11 +38,17 @@ if rp[15] == '1' or rp[16] == '1' then
     return 'denied|list|0|' .. T(NOW)
   end
   if rp[16] == '1' then
-    if tonumber(redis.call('HGET', KEYS[8], ARGV[2]) or '0') >= tonumber(ARGV[6]) then
+    local tries = tonumber(redis.call('HGET', KEYS[8], ARGV[2]) or '0')
+    local allowed = tonumber(ARGV[6])
+    if tries >= allowed then
       return 'denied|tries|0|' .. T(NOW)
     end
     if ARGV[5] ~= '1' then
-      return 'denied|password|0|' .. T(NOW)
+      if ARGV[5] == '2' then
+        tries = tries + 1
+        redis.call('HSET', KEYS[8], ARGV[2], T(tries))
+      end
+      return 'denied|password|' .. T(allowed - tries) .. '|' .. T(NOW)
     end
   end
 end
