@@ -76,7 +76,7 @@ func (c *Closer) Step(ctx context.Context) error {
 	err := c.each(ctx, ledger.Filter{States: []string{ledger.Funded}, ClosesBefore: now}, c.closeOne)
 	if now.Sub(c.forgetAt) >= time.Minute || now.Before(c.forgetAt) {
 		c.forgetAt = now
-		old := ledger.Filter{States: []string{ledger.Closed, ledger.Refunded}, ClosesBefore: now.Add(-c.Keep)}
+		old := ledger.Filter{States: []string{ledger.Closed, ledger.Refunded, ledger.Expired}, ClosesBefore: now.Add(-c.Keep)}
 		if c.forgotAll { // the ledger's red packets only grow more
 			old.ClosesAfter = now.Add(-c.Keep - forgetAgain)
 		}
@@ -162,7 +162,8 @@ func (c *Closer) closeOne(ctx context.Context, id ID, row *ledger.RedPacket) err
 	return err
 }
 
-// forget drops a red packet's keys when it is closed long enough and reconciled clean.
+// forget drops a red packet's keys when it is closed long enough and reconciled clean, or was
+// never paid.
 func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error {
 	text := id.String()
 	k := &c.h.keys[id.Bucket()]
@@ -174,28 +175,38 @@ func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error
 	if err != nil {
 		return err
 	}
-	r, err := Reconcile(ctx, c.h, c.Ledger, id)
-	if err != nil {
-		return err
+	if row.State != ledger.Expired { // no money ever came to one that is
+		r, err := Reconcile(ctx, c.h, c.Ledger, id)
+		if err != nil {
+			return err
+		}
+		if !r.Clean() || r.Unsettled != 0 || r.Quarantined != 0 {
+			return nil // kept until it is
+		}
 	}
-	if !r.Clean() || r.Unsettled != 0 || r.Quarantined != 0 {
-		return nil // kept until it is
+	gone, err := c.h.drop(ctx, id, &sp, c.Keep)
+	if gone {
+		c.Log.Info("forgot", "redpacket", text)
 	}
+	return err
+}
+
+// drop unlinks all keys of a red packet that has been closed for so long, or has expired.
+func (h *House) drop(ctx context.Context, id ID, sp *spec, closedFor time.Duration) (gone bool, err error) {
 	for i := sp.parts() - 1; i >= 0; i-- { // part 0 last: while it is there, the others are looked for
-		reply, err := c.h.atPart(ctx, id, i, script.Drop, func(k *keys, text string) []string {
+		reply, err := h.atPart(ctx, id, i, script.Drop, func(k *keys, text string) []string {
 			keys := []string{k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text), k.notes(text), k.taken(text)}
 			for h := range sp.Parts {
 				keys = append(keys, k.winnersPart(text, h, sp.Parts))
 			}
 			return keys
-		}, text64(c.Keep.Milliseconds()))
+		}, text64(closedFor.Milliseconds()))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if reply != "done" && reply != "none" {
-			return nil // not closed that long
+			return false, nil // not closed that long
 		}
-		c.Log.Info("forgot", "redpacket", text, "part", i, "reply", reply)
 	}
-	return nil
+	return true, nil
 }

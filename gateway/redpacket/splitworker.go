@@ -216,7 +216,7 @@ func (w *SplitWorker) open(ctx context.Context, id ID) (done, opened bool, err e
 	case errors.Is(err, ledger.ErrConflict):
 		// The bucket forgot this id and was funded with another body under the same key.
 		// The ledger's is the red packet; this one never opens.
-		return true, false, errors.Join(err, w.h.move(ctx, id, "pu", "e"))
+		return true, false, errors.Join(err, w.withdraw(ctx, id, &sp))
 	case err != nil:
 		return false, false, err
 	}
@@ -225,8 +225,10 @@ func (w *SplitWorker) open(ctx context.Context, id ID) (done, opened bool, err e
 	case ledger.Funded:
 	case ledger.Unpaid:
 		return w.unpaid(ctx, id, &row)
-	default: // expired, or funded and closed long ago: it does not open again
+	case ledger.Expired:
 		return true, false, w.h.move(ctx, id, "pu", "e")
+	default: // closed long ago, and funded again under the same key: it does not open again
+		return true, false, w.withdraw(ctx, id, &sp)
 	}
 	if s == "u" {
 		if err := w.h.move(ctx, id, "u", "p"); err != nil {
@@ -238,6 +240,15 @@ func (w *SplitWorker) open(ctx context.Context, id ID) (done, opened bool, err e
 		return false, false, err
 	}
 	return w.split(ctx, id, &sp, &row)
+}
+
+// withdraw takes a red packet out of its bucket again, for which the ledger answers.
+func (w *SplitWorker) withdraw(ctx context.Context, id ID, sp *spec) error {
+	err := w.h.move(ctx, id, "pu", "e")
+	if err == nil {
+		_, err = w.h.drop(ctx, id, sp, time.Hour) // one that is closed meanwhile stays
+	}
+	return err
 }
 
 // row puts the red packet into the ledger, with a seed; what is there already, stays.
