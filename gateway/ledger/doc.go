@@ -45,12 +45,23 @@
 // backed up continuously: PostgreSQL by streaming replication or WAL archiving
 // (point-in-time recovery), SQLite by `sqlite3 ledger.db ".backup copy.db"`,
 // which may run beside the writer; never by copying the file alone, for the
-// newest commits are in ledger.db-wal. After a restore, Audit proves the
-// journal, and settle reads the win streams again from the restored
-// positions: the same rows come again, once. What a pay-out provider was told
+// newest commits are in ledger.db-wal. After a restore to the last commit,
+// Audit proves the journal and settle goes on.
+//
+// A ledger that is put back to an OLDER state has forgotten wins, and the win
+// streams do not bring them back: they are trimmed behind the ledger's
+// position. What still stands in a stream is posted, once. Where events are
+// missing in between, nothing is posted over the gap: the bucket is frozen,
+// until somebody certifies it as restored, which quarantines every share that
+// this ledger knows no winner of. Who won them stands in the bucket's winners'
+// hashes, and docs/restore.md says how they are released. Red packets funded
+// after the backup, and payments of that time, are not in it at all: they
+// come from the payment provider's statement. What a pay-out provider was told
 // after the backup is called again with the same key, which it answers as
-// before. Upgrades: start the new program; Open brings the schema up to date
-// under a lock, and an older program refuses a newer schema.
+// before. So let nothing but the last commit be your plan.
+//
+// Upgrades: start the new program; Open brings the schema up to date under a
+// lock, and an older program refuses a newer schema.
 //
 // Time is milliseconds since 1970, in UTC; what is finer is cut off.
 package ledger
