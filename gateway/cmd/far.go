@@ -11,6 +11,8 @@ import (
 	"sluice/cachesync/pipeline"
 	"sluice/cachesync/relay"
 	"sluice/cachesync/resp"
+	"sluice/gateway/ledger"
+	"sluice/gateway/ledger/remote"
 	"sluice/gateway/redpacket"
 )
 
@@ -71,6 +73,61 @@ func (p *parts) newDesk(cfg redpacket.HomeConfig) (redpacket.Desk, error) {
 		}
 	}
 	return redpacket.NewRouter(own, desks)
+}
+
+// archives ask the ledger of a red packet's home.
+type archives struct {
+	ids   *redpacket.IDs
+	homes map[uint8]redpacket.Archive
+}
+
+// archives are the ledgers that this region's gateways can ask; own is that of the home this
+// region funds at, or nil.
+func (p *parts) archives(own remote.Source) redpacket.Archive {
+	a := archives{p.ids, map[uint8]redpacket.Archive{}}
+	for home, url := range p.cfg.Ledger.Far {
+		a.homes[uint8(home)] = remote.NewClient(url, p.cfg.Admin.Token)
+	}
+	if own != nil {
+		a.homes[uint8(p.cfg.HomeID())] = own
+	}
+	if len(a.homes) == 0 {
+		return nil
+	}
+	return a
+}
+
+func (a archives) of(redPacket string) (redpacket.Archive, error) {
+	id, err := a.ids.Parse(redPacket)
+	if err == nil && a.homes[id.Home()] != nil {
+		return a.homes[id.Home()], nil
+	}
+	return nil, ledger.ErrNotFound
+}
+
+// RedPacket implements redpacket.Archive, as the others do.
+func (a archives) RedPacket(ctx context.Context, id string) (ledger.RedPacket, error) {
+	home, err := a.of(id)
+	if err != nil {
+		return ledger.RedPacket{}, err
+	}
+	return home.RedPacket(ctx, id)
+}
+
+func (a archives) Award(ctx context.Context, redPacket, uid, n string) (ledger.Award, error) {
+	home, err := a.of(redPacket)
+	if err != nil {
+		return ledger.Award{}, err
+	}
+	return home.Award(ctx, redPacket, uid, n)
+}
+
+func (a archives) Wins(ctx context.Context, redPacket, cursor string, limit int) ([]ledger.Award, string, error) {
+	home, err := a.of(redPacket)
+	if err != nil {
+		return nil, "", err
+	}
+	return home.Wins(ctx, redPacket, cursor, limit)
 }
 
 // newRelay is this region's relay; nil if relay.listen names no address.

@@ -72,8 +72,15 @@ func (c *Config) check() []problem {
 	if dsn := c.Ledger.DSN; dsn != "" && !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") && !strings.HasPrefix(dsn, "sqlite:") {
 		bad("ledger.dsn", "must begin with postgres:// or sqlite:")
 	}
-	if u := c.Ledger.URL; u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
+	if u := c.Ledger.URL; u != "" && !isHTTP(u) {
 		bad("ledger.url", "must begin with http:// or https://")
+	}
+	for id, u := range c.Ledger.Far {
+		if field := fmt.Sprintf("ledger.far.%d", id); !isHTTP(u) {
+			bad(field, "must begin with http:// or https://")
+		} else if id == c.HomeID() || c.home(id) == nil {
+			bad(field, "is not the id of another home in sync.homes")
+		}
 	}
 	if !oneOf(c.Payout.Provider, "auto", "webhook") {
 		bad("payout.provider", "%q is not one of auto, webhook", c.Payout.Provider)
@@ -95,6 +102,10 @@ func (c *Config) check() []problem {
 	c.checkKeys(bad)
 	c.checkSigns(bad)
 	return all
+}
+
+func isHTTP(url string) bool {
+	return strings.HasPrefix(url, "http://") || strings.HasPrefix(url, "https://")
 }
 
 // checkRelay checks how this region reaches the homes of others.

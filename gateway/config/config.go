@@ -234,6 +234,9 @@ type Ledger struct {
 	// such as http://10.0.0.7:8081, whose admin.token must be the same; "" means
 	// that old red packets are not found.
 	URL string `yaml:"url"`
+	// Far are the same of other homes, by their id in sync.homes: this region's
+	// gateways ask them for old red packets of those homes.
+	Far map[int]string `yaml:"far"`
 }
 
 // Payment is how senders pay.

@@ -52,6 +52,9 @@ func TestRegionWithoutAHomeUsesAnother(t *testing.T) {
 	if out, err := c.Print(); err != nil || strings.Contains(string(out), "geheim") || strings.Contains(string(out), "0123456789abcdef") {
 		t.Errorf("print shows a secret: %v\n%s", err, out)
 	}
+	if c, err = parse("sluice.yaml", []byte("ledger: {far: {2: \"http://127.0.0.12:8081\"}}\n"+twoHomes), none); err != nil || c.Ledger.Far[2] != "http://127.0.0.12:8081" {
+		t.Errorf("%+v, %v", c.Ledger, err)
+	}
 	f := func(old, new, want string) {
 		t.Helper()
 		_, err := parse("sluice.yaml", []byte(strings.Replace(twoHomes, old, new, 1)), none)
@@ -59,6 +62,9 @@ func TestRegionWithoutAHomeUsesAnother(t *testing.T) {
 			t.Errorf("%s for %s: got %v, want %q", new, old, err, want)
 		}
 	}
+	f("relay:", "ledger: {far: {1: \"http://127.0.0.11:8081\"}}\nrelay:", "ledger.far.1")
+	f("relay:", "ledger: {far: {7: \"http://127.0.0.17:8081\"}}\nrelay:", "ledger.far.7")
+	f("relay:", "ledger: {far: {2: \"127.0.0.12:8081\"}}\nrelay:", "ledger.far.2")
 	f("home: 1", "home: 9", "sluice.yaml:2: region.home: 9 is the id of none of sync.homes")
 	f("home: 1", "home: 300", "sluice.yaml:2: region.home: 300 is not in 1..255")
 	f(`listen: "127.0.0.13:7100"`, "listen: nowhere", `sluice.yaml:3: relay.listen: "nowhere" is not host:port`)
