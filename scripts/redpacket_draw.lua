@@ -15,15 +15,15 @@ seen, problem = redpacket.look(ngx.var.id, ngx.ctx.uid)
 if not seen then
   return answer.problem(problem)
 end
-if seen.blocked then
-  return answer.refuse(403, "blocked", "this user may not draw")
-end
 
--- Already won, not open yet, all gone: the cache answers most who come.
+-- Already won, not open yet, all gone: the cache answers most who come, whoever they are.
 local outcome = seen:decide()
 
 -- The few who may win ask the home; its atomic script decides.
 if not outcome then
+  if seen.blocked then
+    return answer.refuse(403, "blocked", "this user may not draw")
+  end
   local fan = false
   if seen.audience == "fans" then
     fan, problem = redpacket.fan(seen)

@@ -277,6 +277,40 @@ func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
 	change("DELETE", "/admin/users/mallory", ``, 200)
 }
 
+// Who is blocked hears what is over for everybody, and always so; a draw that the home would decide is 403.
+func TestABlockedUserWinsNothingAndHearsWhatIsOver(t *testing.T) {
+	r := startRun(t)
+	admin := newClient(r.admin, adminTokenOf(t, r.data))
+	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":400,"count":2}`)
+	draw := func(uid string) answer {
+		return newClient(r.addr, r.token(uid, "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", "")
+	}
+	draw("lucky")
+	if a := admin.do(t, "PUT", "/admin/users/mallory", `{"blocked":true}`); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	eventually(t, 5*time.Second, func() error {
+		if a := draw("mallory"); a.Status != 403 || a.str("error", "code") != "blocked" {
+			return fmt.Errorf("%d %s", a.Status, a.Body)
+		}
+		return nil
+	})
+	draw("other") // takes the last share
+	for _, uid := range []string{"mallory", "anybody"} {
+		eventually(t, 20*time.Second, func() error { // when the winners' filter is out
+			if a := draw(uid); a.str("outcome") != "soldout" {
+				return fmt.Errorf("%d %s", a.Status, a.Body)
+			}
+			return nil
+		})
+		for range 20 { // with a copy in the process and without
+			if a := draw(uid); a.str("outcome") != "soldout" {
+				t.Fatalf("%s: %d %s", uid, a.Status, a.Body)
+			}
+		}
+	}
+}
+
 func TestACloseRefundsAndProves(t *testing.T) {
 	r := startRun(t)
 	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":10000,"count":20}`)
