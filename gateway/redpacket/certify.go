@@ -138,30 +138,30 @@ func (c *Certifier) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Step probes all buckets once and certifies those that are not of the ledger's epoch.
+// Step probes all buckets once and certifies those that are not of the ledger's epoch. A node of a
+// cluster that is away keeps the buckets of no other waiting.
 func (c *Certifier) Step(ctx context.Context) error {
 	known, err := c.Ledger.Positions(ctx, int(c.h.home))
 	if err != nil {
 		return fmt.Errorf("reading positions: %w", err)
 	}
-	bad, err := c.probe(ctx, known)
-	if err != nil {
-		return err
-	}
+	bad, away := c.probe(ctx, known)
 	now := c.h.now()
 	bad = slices.DeleteFunc(bad, func(b int) bool {
 		until := c.tries[b].until
 		return now.Before(until) && until.Sub(now) <= longRest // else a clock was set back
 	})
 	if len(bad) == 0 {
-		return nil
+		return away
 	}
 	_, err = c.Certify(ctx, bad)
-	return err
+	return errors.Join(away, err)
 }
 
-// probe finds the buckets that are not certified, and fences those that are frozen.
-func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad []int, err error) {
+// probe finds the buckets that are not certified, and fences those that are frozen. The error is of
+// those that nobody could ask.
+func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad []int, away error) {
+	unasked := 0
 	pipe := c.h.control.Pipeline()
 	var cmds [Buckets]*redis.Cmd
 	for _, b := range c.h.buckets {
@@ -181,18 +181,22 @@ func (c *Certifier) probe(ctx context.Context, known map[int]ledger.Bucket) (bad
 			continue
 		case cmd.Err() == nil && frozen:
 			if err := c.fence(ctx, b, known); err != nil {
-				return nil, err
+				away = errors.Join(away, err)
 			}
 			continue
 		case cmd.Err() == nil || frozen:
 			continue
 		}
-		if err := scriptError(cmd.Err()); !isFenced(err) {
-			return nil, fmt.Errorf("probing bucket %d: %w", b, err)
+		if err := scriptError(cmd.Err()); isFenced(err) {
+			bad = append(bad, b)
+		} else if unasked++; unasked == 1 {
+			away = errors.Join(away, fmt.Errorf("probing bucket %d: %w", b, err))
 		}
-		bad = append(bad, b)
 	}
-	return bad, nil
+	if unasked > 1 {
+		away = fmt.Errorf("%w; %d more could not be asked", away, unasked-1)
+	}
+	return bad, away
 }
 
 // fence closes a frozen bucket to every script, until it is certified by command.
@@ -232,15 +236,22 @@ func (c *Certifier) next(ctx context.Context, known map[int]ledger.Bucket) (uint
 	}
 	pipe.Exec(ctx)
 	again := c.Trusted && top > 0
+	var away error
+	asked := false
 	for _, b := range c.h.buckets {
 		e, err := cmds[b].Uint64()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			return 0, fmt.Errorf("reading epochs: %w", err)
+			away = err
+			continue
 		}
+		asked = true
 		top = max(top, e)
 		again = again && err != nil && known[b].Frozen == nil
 	}
-	if again {
+	switch {
+	case !asked:
+		return 0, fmt.Errorf("reading epochs: %w", away)
+	case again && away == nil:
 		return top, nil
 	}
 	if top >= warnEpoch {
@@ -264,14 +275,15 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	}
 	lease := fmt.Sprintf("sluice:certifier:%d", c.h.home)
 	ok, err := c.h.control.SetNX(ctx, lease, c.Who, c.Lease).Result()
-	if err != nil {
-		return CertifyReport{}, fmt.Errorf("taking the certifier's lease: %w", scriptError(err))
-	}
-	if !ok {
+	switch {
+	case err != nil: // the node that would have it is away; see Lease
+		c.Log.Warn("certifying without a lease", "err", err)
+	case !ok:
 		return CertifyReport{}, fmt.Errorf("redpacket: another certifier is at work (key %s); it ends by itself within %v", lease, c.Lease)
+	default:
+		defer c.h.control.Del(context.WithoutCancel(ctx), lease)
+		defer c.renew(ctx, lease)()
 	}
-	defer c.h.control.Del(context.WithoutCancel(ctx), lease)
-	defer c.renew(ctx, lease)()
 	known, err := c.Ledger.Positions(ctx, int(c.h.home))
 	if err != nil {
 		return CertifyReport{}, fmt.Errorf("reading positions: %w", err)
@@ -286,7 +298,7 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 	}
 	report := CertifyReport{Epoch: epoch}
 	set := c.h.book.At(epoch)
-	var bad []int
+	var good, bad []int
 	var errs []error
 	faults := 0
 	for _, b := range buckets {
@@ -302,7 +314,7 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 			continue
 		}
 		c.tries[b] = rest{}
-		report.Buckets = append(report.Buckets, r)
+		good, report.Buckets = append(good, b), append(report.Buckets, r)
 		if r.Lost || r.Posted > 0 {
 			c.Log.Warn("certified a bucket", "bucket", b, "epoch", epoch, "posted", r.Posted, "lost", r.Lost, "why", r.Why,
 				"restored", r.Restored, "quarantined", len(r.Quarantined))
@@ -324,11 +336,10 @@ func (c *Certifier) Certify(ctx context.Context, buckets []int) (CertifyReport, 
 		}
 	}
 	// The probe comes last, when all others are there: it is what tells that the bucket is open.
-	if err := c.load(ctx, set, func(n script.Name) bool { return n != script.Probe }); err != nil {
-		return report, err
-	}
-	if err := c.load(ctx, set, func(n script.Name) bool { return n == script.Probe }); err != nil {
-		return report, err
+	for _, probe := range []bool{false, true} {
+		if err := c.load(ctx, set, good, func(n script.Name) bool { return (n == script.Probe) == probe }); err != nil {
+			return report, err
+		}
 	}
 	for _, r := range report.Buckets {
 		c.h.sets[r.Bucket].Store(set)
@@ -396,26 +407,30 @@ func (c *Certifier) Restored(ctx context.Context, buckets []int, why string) (Ce
 	return c.Certify(ctx, buckets)
 }
 
-// load loads scripts on every node.
-func (c *Certifier) load(ctx context.Context, set *script.Set, which func(script.Name) bool) error {
-	one := func(ctx context.Context, client redis.Cmdable) error {
-		pipe := client.Pipeline()
+// load loads scripts on the nodes of the buckets given.
+func (c *Certifier) load(ctx context.Context, set *script.Set, buckets []int, which func(script.Name) bool) error {
+	nodes := map[redis.UniversalClient]bool{}
+	for _, b := range buckets {
+		node := c.h.control
+		if cluster, ok := node.(*redis.ClusterClient); ok {
+			master, err := cluster.MasterForKey(ctx, c.h.keys[b].meta)
+			if err != nil {
+				return fmt.Errorf("finding the node of bucket %d: %w", b, err)
+			}
+			node = master
+		}
+		nodes[node] = true
+	}
+	for node := range nodes {
+		pipe := node.Pipeline()
 		for _, n := range script.All() {
 			if which(n) {
 				pipe.ScriptLoad(ctx, set.Text(n))
 			}
 		}
-		_, err := pipe.Exec(ctx)
-		return err
-	}
-	var err error
-	if cluster, ok := c.h.control.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, client *redis.Client) error { return one(ctx, client) })
-	} else {
-		err = one(ctx, c.h.control)
-	}
-	if err != nil {
-		return fmt.Errorf("loading the scripts of epoch %d: %w", set.Epoch, err)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("loading the scripts of epoch %d: %w", set.Epoch, err)
+		}
 	}
 	return nil
 }

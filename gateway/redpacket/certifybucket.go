@@ -63,7 +63,7 @@ func (c *Certifier) record(ctx context.Context, b int, l ledger.Bucket, set *scr
 	}
 	r.Restored, r.Quarantined = 0, nil
 	if r.Lost {
-		if err := c.load(ctx, set, script.Name.Mending); err != nil {
+		if err := c.load(ctx, set, []int{b}, script.Name.Mending); err != nil {
 			return l, err
 		}
 		if err := c.restore(ctx, b, set, r, spreads); err != nil {

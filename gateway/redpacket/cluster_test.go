@@ -86,6 +86,44 @@ func TestRedisClusterWithOneNodeKilled(t *testing.T) {
 	}
 }
 
+// While one node is away, the buckets of another that was restarted are certified and draw. The one
+// that is away would have the certifier's lease.
+func TestRedisClusterIsCertifiedWhileOneNodeIsAway(t *testing.T) {
+	w, three := onCluster(t)
+	ctx := context.Background()
+	away := three.Owner("sluice:certifier:1")
+	var back *servers.RedisServer
+	var id ID
+	for back == nil || back == away {
+		id = w.fund(twenty)
+		back = three.Owner(w.house.keys[id.Bucket()].rp(id.String()))
+	}
+	w.draw(id, "a")
+	w.settle()
+	away.Kill()
+	defer away.Start()
+	back.Kill()
+	back.Start()
+	deadline := time.Now().Add(30 * time.Second)
+	var err error
+	for drawn := false; !drawn; drawn = err == nil {
+		if time.Now().After(deadline) {
+			t.Fatalf("still fenced: %v", err)
+		}
+		if w.certifier.Step(ctx) == nil {
+			t.Fatal("nothing was said of the node that is away")
+		}
+		time.Sleep(100 * time.Millisecond)
+		err = drawErr(w, id, "b")
+	}
+	if out := w.draw(id, "a"); out.Kind != Already {
+		t.Fatalf("%+v", out)
+	}
+	if out := w.draw(id, "b"); out.Kind != Already {
+		t.Fatalf("%+v", out)
+	}
+}
+
 // The parts of a spread red packet stand on different nodes. While one of them is away its
 // parts are "later", the others draw on and borrow from each other; afterwards it is as if nothing had been.
 func TestSpreadOverAClusterOutlivesOneNodeKilled(t *testing.T) {

@@ -37,8 +37,7 @@ type HouseConfig struct {
 	Backend Backend               // nil means GoRedis on Control
 	Book    *script.Book          // nil means the embedded scripts
 	Now     func() time.Time      // nil means time.Now
-	// Buckets are those that the roles of this house care for; nil means all. It is for tests: all
-	// processes of a home must agree, as epochs are unique only among the buckets cared for.
+	// Buckets are those that the roles of this house care for; nil means all. It is for tests.
 	Buckets []int
 	// Sleep waits or ends with the context; nil means to wait in truth. A simulator moves its
 	// clock instead.
