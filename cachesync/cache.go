@@ -254,7 +254,7 @@ func (c *Cache) fillMisses(ctx context.Context, reads []Read, b *readBatch, now 
 		r := &reads[b.at[n]]
 		var fl *flight
 		if s := c.sourceOf(r.Key); s != nil {
-			fl = s.join(r.Key, r.Force)
+			fl = s.join(r.Key, r.Force, r.Force || r.Fresh)
 		}
 		flights = append(flights, fl)
 	}

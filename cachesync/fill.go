@@ -1,7 +1,6 @@
 package cachesync
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"sluice/cachesync/apply"
-	"sluice/cachesync/memcache"
-	"sluice/cachesync/record"
 )
 
 // Source is where missing records come from: a home's Redis, the user source, or a warm
@@ -68,9 +65,10 @@ const (
 	// the change that outdated it already evicted.
 	MaxFillAge = 500 * time.Millisecond
 
-	lockSeconds  = 2
-	lockToAsk    = time.Second             // the question must be out by then
-	lockSurely   = 1500 * time.Millisecond // after it, the lock may be another's
+	// holdUnstored is how long an answer that memcached could not take serves those who come
+	// after: without it a hot key of a dead node would ask its source again and again.
+	holdUnstored = 100 * time.Millisecond
+
 	watchEvery   = 5 * time.Millisecond
 	looksPerLock = 20
 )
@@ -95,7 +93,9 @@ type flight struct {
 	key    string
 	done   chan struct{}
 	born   time.Time
-	looks  int // how often the watch looked in vain
+	looks  int       // how often the watch looked in vain
+	over   bool      // answered; guarded by the filler's mu
+	until  time.Time // over, but answers still; guarded by the filler's mu
 	state  State
 	record Record
 	err    error
@@ -119,6 +119,7 @@ type filler struct {
 	mu      sync.Mutex
 	flights map[string]*flight
 	watched []*flight // filled by another process; guarded by mu
+	held    []*flight // over, oldest first; guarded by mu
 
 	stats struct {
 		asked, calls, stored, late, shared, waited, refused, notFound, failed, behind atomic.Int64
@@ -143,11 +144,12 @@ func newFiller(c *Cache, prefix string, s Source, limits Limits) *filler {
 	return f
 }
 
-// join returns the key's fill under way, or starts one. A full queue answers Later at once.
-func (f *filler) join(key string, force bool) *flight {
+// join returns the key's fill under way, or starts one; fresh means none that is over. A full
+// queue answers Later at once.
+func (f *filler) join(key string, force, fresh bool) *flight {
 	f.mu.Lock()
 	fl, ok := f.flights[key]
-	if ok {
+	if ok && (!fl.over || !fresh && f.cache.now().Before(fl.until)) {
 		f.mu.Unlock()
 		f.stats.shared.Add(1)
 		return fl
@@ -173,12 +175,22 @@ func (f *filler) join(key string, force bool) *flight {
 
 // finish answers everybody who waits; the first answer counts.
 func (f *filler) finish(fl *flight, s State, r Record, err error) {
+	f.hold(fl, s, r, err, time.Time{})
+}
+
+// hold is finish for an answer that serves those who come until then as well.
+func (f *filler) hold(fl *flight, s State, r Record, err error, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.flights[fl.key] != fl {
+	if fl.over {
 		return
 	}
-	delete(f.flights, fl.key)
+	fl.over, fl.until = true, until
+	if until.IsZero() {
+		delete(f.flights, fl.key)
+	} else {
+		f.held = append(f.held, fl)
+	}
 	fl.state, fl.record, fl.err = s, r, err
 	close(fl.done)
 }
@@ -244,7 +256,7 @@ func (f *filler) run(b *apply.Batch, batch []*flight) {
 	f.rate.giveBack(len(todo) - len(mine))
 	switch {
 	case len(mine) == 0:
-	case f.cache.now().Sub(locked) > lockToAsk: // paused: the lock may not last until the answer
+	case f.cache.now().Sub(locked) > f.limits.Timeout: // paused: the lock may not last until the answer
 		f.answer(mine, Later, ErrLater)
 	default:
 		f.ask(ctx, b, mine)
@@ -256,90 +268,6 @@ func (f *filler) answer(list []*flight, s State, err error) {
 	for _, fl := range list {
 		f.finish(fl, s, Record{}, err)
 	}
-}
-
-// lock takes the keys that no other process is filling; the others are watched. A
-// memcached that does not answer locks nothing, and stops nobody: the rate still holds.
-func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
-	ops := make([]memcache.Op, len(list))
-	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Add, Key: record.PrefixLock + fl.key, Value: f.owner, Expiry: lockSeconds}
-	}
-	f.cache.store.Do(ctx, ops)
-	for i, fl := range list {
-		if errors.Is(ops[i].Err, memcache.ErrNotStored) {
-			f.stats.waited.Add(1)
-			f.mu.Lock()
-			f.watched = append(f.watched, fl)
-			f.mu.Unlock()
-			continue
-		}
-		mine = append(mine, fl)
-	}
-	return mine
-}
-
-// unlock removes locks while they are surely our own; one that stays goes by itself.
-func (f *filler) unlock(list []*flight, locked time.Time) {
-	if f.cache.now().Sub(locked) > lockSurely {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), f.limits.Timeout)
-	defer cancel()
-	ops := make([]memcache.Op, len(list))
-	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Gets, Key: record.PrefixLock + fl.key}
-	}
-	f.cache.store.Do(ctx, ops)
-	mine := ops[:0]
-	for _, op := range ops {
-		if op.Err == nil && bytes.Equal(op.Value, f.owner) { // a flush may have made room for another's
-			mine = append(mine, memcache.Op{Kind: memcache.CAS, Key: op.Key, Value: f.owner, CAS: op.CAS, Expiry: -1})
-		}
-	}
-	f.cache.store.Do(ctx, mine)
-}
-
-// unfilled looks again, now under the lock: what somebody filled meanwhile is answered.
-func (f *filler) unfilled(ctx context.Context, list []*flight, locked time.Time) (left []*flight) {
-	if len(list) == 0 {
-		return nil
-	}
-	found := f.look(ctx, list)
-	var filled []*flight
-	for i, fl := range list {
-		if found[i] {
-			filled = append(filled, fl)
-		} else {
-			left = append(left, fl)
-		}
-	}
-	if len(filled) > 0 {
-		f.unlock(filled, locked)
-	}
-	return left
-}
-
-// look answers those flights whose key is in memcached by now.
-func (f *filler) look(ctx context.Context, list []*flight) (found []bool) {
-	ops := make([]memcache.Op, len(list))
-	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Get, Key: fl.key}
-	}
-	f.cache.store.Do(ctx, ops)
-	found = make([]bool, len(list))
-	for i, fl := range list {
-		if ops[i].Err != nil {
-			continue
-		}
-		rec, err := record.Parse(ops[i].Value)
-		if err != nil || rec.Refill() {
-			continue
-		}
-		found[i] = true
-		f.finish(fl, stateOf(rec), rec, nil)
-	}
-	return found
 }
 
 func stateOf(r Record) State {
@@ -392,11 +320,11 @@ func (f *filler) ask(ctx context.Context, b *apply.Batch, list []*flight) {
 	}
 	b.Apply(ctx, f.cache.store, writes, asked)
 	for i := range writes {
-		f.written(&writes[i], byKey[writes[i].Key])
+		f.written(&writes[i], byKey[writes[i].Key], asked)
 	}
 	for _, fl := range list { // the rest was not mentioned
 		f.mu.Lock()
-		open := f.flights[fl.key] == fl
+		open := !fl.over
 		f.mu.Unlock()
 		if open {
 			f.stats.notFound.Add(1)
@@ -406,77 +334,27 @@ func (f *filler) ask(ctx context.Context, b *apply.Batch, list []*flight) {
 }
 
 // written answers with what is in memcached now, which may be newer than the fill.
-func (f *filler) written(w *apply.Write, fl *flight) {
+func (f *filler) written(w *apply.Write, fl *flight, asked time.Time) {
 	switch {
 	case w.Outcome == apply.Kept && w.Found.Refill():
 		f.stats.behind.Add(1)
 		f.finish(fl, Later, Record{}, ErrBehind)
 	case w.Outcome == apply.Kept:
 		f.finish(fl, stateOf(w.Found), w.Found, nil)
-	default: // stored; or memcached is down, then the source's word still holds
-		if w.Outcome == apply.Stored {
-			f.stats.stored.Add(1)
-		}
-		if w.Record.Refill() { // expired at the source
-			f.finish(fl, Miss, Record{}, ErrNotFound)
-			return
-		}
-		f.finish(fl, stateOf(w.Record), w.Record, nil)
-	}
-}
-
-// watch looks after the keys that other processes are filling, all in one batch. A lock
-// that ran out without a record is taken over.
-func (f *filler) watch() {
-	defer f.wg.Done()
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-f.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		f.mu.Lock()
-		list := f.watched
-		f.watched = nil
-		f.mu.Unlock()
-		if len(list) == 0 {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(f.ctx, f.limits.Timeout)
-		found := f.look(ctx, list)
-		cancel()
-		f.relock(list, found)
-	}
-}
-
-// relock lets those go on that waited too long, and asks for the lock again for the others.
-func (f *filler) relock(list []*flight, found []bool) {
-	now := f.cache.now()
-	for i, fl := range list {
-		switch {
-		case found[i]:
-		case now.Sub(fl.born) >= f.limits.Timeout:
-			f.finish(fl, Later, Record{}, ErrLater)
-		default:
-			f.again(fl)
-		}
-	}
-}
-
-// again keeps watching, and now and then asks for the lock: its owner may have failed.
-func (f *filler) again(fl *flight) {
-	if fl.looks++; fl.looks%looksPerLock != 0 {
-		f.mu.Lock()
-		f.watched = append(f.watched, fl)
-		f.mu.Unlock()
-		return
-	}
-	select {
-	case f.urgent <- fl:
-	default:
+	case w.Record.Refill() && w.Expiry != 0 && w.Expiry <= asked.Unix(): // expired at the source
+		f.finish(fl, Miss, Record{}, ErrNotFound)
+	case w.Record.Refill() || w.Outcome == apply.Withdrawn: // we were paused: it may not be true any more
+		f.stats.late.Add(1)
 		f.finish(fl, Later, Record{}, ErrLater)
+	case w.Err != nil: // memcached does not take it; the source's word still holds
+		until := f.cache.now().Add(holdUnstored)
+		if latest := asked.Add(MaxFillAge); until.After(latest) {
+			until = latest
+		}
+		f.hold(fl, stateOf(w.Record), w.Record, nil, until)
+	default:
+		f.stats.stored.Add(1)
+		f.finish(fl, stateOf(w.Record), w.Record, nil)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/memcache"
+	"sluice/cachesync/pipeline"
+	"sluice/cachesync/record"
 	"sluice/internal/servers"
 )
 
@@ -49,12 +52,22 @@ func newCache(t testing.TB, store Store, s Source, l Limits) *Cache {
 	return c
 }
 
+// The clock stands still and nobody loses patience: how busy the machine is does not matter.
 func TestTenThousandClientsOnOneColdKeyCauseOneFill(t *testing.T) {
 	addr := servers.Memcached(t)
 	src := &source{version: 7, delay: 20 * time.Millisecond}
+	now := time.Now()
 	var caches []*Cache
 	for range 4 { // as many processes
-		caches = append(caches, newCache(t, newStore(t, addr), src, Limits{}))
+		store, err := memcache.New(memcache.Config{Servers: []string{addr}, Timeout: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		c := NewCache(CacheConfig{Store: store, Now: func() time.Time { return now }})
+		c.Source("u:", src, Limits{Timeout: time.Minute})
+		t.Cleanup(c.Close)
+		caches = append(caches, c)
 	}
 	var wg sync.WaitGroup
 	var wrong atomic.Int64
@@ -71,6 +84,150 @@ func TestTenThousandClientsOnOneColdKeyCauseOneFill(t *testing.T) {
 	wg.Wait()
 	if src.asked.Load() != 1 || wrong.Load() != 0 {
 		t.Fatalf("%d fills, %d wrong answers", src.asked.Load(), wrong.Load())
+	}
+}
+
+// flaky is a memcached that, for the calls that fail names, does the work or not, and does not
+// answer, or that is down.
+type flaky struct {
+	Store
+	fail func(op *memcache.Op) (err error, done bool)
+}
+
+func (f flaky) Do(ctx context.Context, ops []memcache.Op) error {
+	var first error
+	for i := range ops {
+		err, done := f.fail(&ops[i])
+		if err == nil || done {
+			f.Store.Do(ctx, ops[i:i+1])
+		}
+		if err != nil {
+			ops[i].Err = &pipeline.Error{Node: "flaky", Cause: err}
+			first = ops[i].Err
+		}
+	}
+	return first
+}
+
+func TestSlowMemcachedCausesNoSecondFill(t *testing.T) {
+	f := func(t *testing.T, silent func(op *memcache.Op, n int64) (err error, done bool)) {
+		store := newStore(t, servers.Memcached(t))
+		src := &source{version: 7, delay: 20 * time.Millisecond}
+		var calls [2]atomic.Int64
+		var wg sync.WaitGroup
+		for p := range calls { // as many processes
+			c := newCache(t, flaky{store, func(op *memcache.Op) (error, bool) {
+				if strings.HasPrefix(op.Key, record.PrefixLock) || op.Kind == memcache.Get {
+					return silent(op, calls[p].Add(1))
+				}
+				return nil, false
+			}}, src, Limits{Timeout: time.Minute})
+			for range 20 {
+				wg.Go(func() {
+					reads := []Read{{Key: "u:hot"}}
+					if c.Read(context.Background(), reads); reads[0].State != Hit {
+						t.Errorf("%+v", reads[0])
+					}
+				})
+			}
+		}
+		wg.Wait()
+		if n := src.asked.Load(); n != 1 {
+			t.Errorf("%d fills", n)
+		}
+	}
+	t.Run("locks are taken but not answered", func(t *testing.T) {
+		f(t, func(op *memcache.Op, n int64) (error, bool) {
+			if op.Kind == memcache.Add && n < 30 {
+				return memcache.ErrTimeout, true
+			}
+			return nil, false
+		})
+	})
+	t.Run("locks are not taken", func(t *testing.T) {
+		f(t, func(op *memcache.Op, n int64) (error, bool) {
+			if op.Kind == memcache.Add && n < 30 {
+				return memcache.ErrLost, false
+			}
+			return nil, false
+		})
+	})
+	t.Run("looks are not answered", func(t *testing.T) {
+		f(t, func(op *memcache.Op, n int64) (error, bool) {
+			if op.Kind == memcache.Get && n < 60 {
+				return memcache.ErrBusy, false
+			}
+			return nil, false
+		})
+	})
+}
+
+func TestDeadMemcachedIsNoReasonToAskForAHotKeyAllTheTime(t *testing.T) {
+	src := &source{version: 7}
+	var now atomic.Int64
+	c := NewCache(CacheConfig{
+		Store: flaky{newStore(t, servers.Memcached(t)), func(*memcache.Op) (error, bool) { return memcache.ErrNodeDown, false }},
+		Now:   func() time.Time { return time.UnixMilli(1e12 + now.Load()) },
+	})
+	c.Source("u:", src, Limits{})
+	t.Cleanup(c.Close)
+	read := func(fresh bool) {
+		t.Helper()
+		reads := []Read{{Key: "u:hot", Fresh: fresh}}
+		if c.Read(context.Background(), reads); reads[0].State != Hit || string(reads[0].Record.Payload) != "from home" {
+			t.Errorf("%+v", reads[0])
+		}
+	}
+	asked := func(want int64) {
+		t.Helper()
+		if n := src.asked.Load(); n != want {
+			t.Errorf("the source was asked %d times, want %d", n, want)
+		}
+	}
+	for range 100 {
+		read(false)
+	}
+	asked(1)
+	read(true)
+	asked(2)
+	now.Add(holdUnstored.Milliseconds())
+	read(false)
+	asked(3)
+	for range 100 {
+		read(false)
+	}
+	asked(3)
+	now.Add(holdUnstored.Milliseconds())
+	await(t, "answers forgotten", func() bool {
+		f := c.sourceOf("u:")
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.flights)+len(f.held) == 0
+	})
+}
+
+func TestFillOfAPausedProcessIsToldLater(t *testing.T) {
+	store := newStore(t, servers.Memcached(t))
+	for key, kind := range map[string]memcache.Kind{"u:before": memcache.Gets, "u:meanwhile": memcache.Add} {
+		var paused atomic.Int64
+		c := NewCache(CacheConfig{
+			Store: flaky{store, func(op *memcache.Op) (error, bool) {
+				if op.Key == key && op.Kind == kind {
+					paused.Add(MaxFillAge.Milliseconds() + 1)
+				}
+				return nil, false
+			}},
+			Now: func() time.Time { return time.UnixMilli(1e12 + paused.Load()) },
+		})
+		c.Source("u:", &source{version: 7}, Limits{})
+		reads := []Read{{Key: key}}
+		if c.Read(context.Background(), reads); reads[0].State != Later || !errors.Is(reads[0].Err, ErrLater) {
+			t.Errorf("%+v", reads[0])
+		}
+		c.Close()
+		if holds(NewCache(CacheConfig{Store: store}), key, "from home") {
+			t.Errorf("%s was written too late", key)
+		}
 	}
 }
 

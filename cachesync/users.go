@@ -346,7 +346,7 @@ func (c *Cache) Prefetch(ctx context.Context, keys []string) {
 	}
 	for i := range reads {
 		if s := c.sourceOf(reads[i].Key); s != nil && reads[i].State == Miss {
-			s.join(reads[i].Key, false)
+			s.join(reads[i].Key, false, false)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type fill struct {
 	done     bool
 }
 
-const lockMS = 2000
+const lockMS = 3000
 
 func (f *fill) id() string { return fmt.Sprint(f.a.id, "/", f.key) }
 
@@ -155,7 +155,7 @@ func (f *fill) write() bool {
 // unlock removes the lock while it is surely our own.
 func (f *fill) unlock() {
 	f.done = true
-	if f.a.w.bug != NoFillLock && f.a.w.now().Sub(f.locked) > 1500*time.Millisecond {
+	if f.a.w.bug != NoFillLock && f.a.w.now().Sub(f.locked) > 2000*time.Millisecond {
 		return
 	}
 	if it, ok := f.a.mem.get(record.PrefixLock + f.key); !ok || string(it.value) != fmt.Sprintf("%p", f) {
