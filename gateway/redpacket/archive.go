@@ -102,7 +102,7 @@ func archivedState(id ID, row *ledger.RedPacket) (State, error) {
 	}
 	st := State{ID: id, State: StateClosed, Sender: sp.Sender, Mode: sp.Mode, Audience: sp.Audience, Lock: sp.Lock, Amount: sp.Amount,
 		Count: sp.Count, Min: sp.Min, Max: sp.Max, OpensAt: sp.OpensMS, ClosesAt: sp.ClosesMS, Cap: sp.Cap,
-		Commit: hex.EncodeToString(row.SeedHash), parts: sp.Parts, password: sp.Password}
+		Commit: hex.EncodeToString(row.SeedHash), winnerHashes: sp.WinnerHashes, password: sp.Password}
 	switch row.State {
 	case ledger.Closed, ledger.Refunded:
 		st.Seed = hex.EncodeToString(row.Seed)

@@ -196,8 +196,8 @@ func (h *House) drop(ctx context.Context, id ID, sp *spec, closedFor time.Durati
 	for i := sp.parts() - 1; i >= 0; i-- { // part 0 last: while it is there, the others are looked for
 		reply, err := h.atPart(ctx, id, i, script.Drop, func(k *keys, text string) []string {
 			keys := []string{k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text), k.notes(text), k.taken(text)}
-			for h := range sp.Parts {
-				keys = append(keys, k.winnersPart(text, h, sp.Parts))
+			for h := range sp.WinnerHashes {
+				keys = append(keys, k.winnersHash(text, h, sp.WinnerHashes))
 			}
 			return keys
 		}, text64(closedFor.Milliseconds()))

@@ -164,11 +164,11 @@ type State struct {
 	Commit      string // hex SHA-256 of the split seed; shown before the draw
 	Seed        string // hex; shown after close
 
-	parts    int64  // winners' hashes
-	spread   int64  // parts it is spread over, at least 1
-	password string // hash
-	filter   int64  // chunks of the winners' filter, 0 none yet
-	version  uint64 // of the cache record
+	winnerHashes int64  // how many
+	spread       int64  // parts it is spread over, at least 1
+	password     string // hash
+	filter       int64  // chunks of the winners' filter, 0 none yet
+	version      uint64 // of the cache record
 }
 
 // Winner is a line of the winners' list.

@@ -171,13 +171,13 @@ func (s *FilterSource) Fill(ctx context.Context, keys []string) ([]cachesync.Fil
 }
 
 // publishFilter makes the filter of a red packet that nobody can win from any more.
-func (h *House) publishFilter(ctx context.Context, p published, hashesOf int64) error {
+func (h *House) publishFilter(ctx context.Context, p published, winnerHashes int64) error {
 	id, k := p.id, &h.keys[p.id.Bucket()]
 	text := id.String()
 	var hashes []uint64
 	var set *script.Set // of part 0
 	for i := p.parts - 1; i >= 0; i-- {
-		list, at, err := h.winnerHashes(ctx, id, i, hashesOf)
+		list, at, err := h.hashedWinners(ctx, id, i, winnerHashes)
 		if err != nil {
 			return err
 		}
@@ -197,17 +197,17 @@ func (h *House) publishFilter(ctx context.Context, p published, hashesOf int64) 
 	return nil
 }
 
-// winnerHashes reads the winners of one part. What is read counts only for the epoch it was read in:
+// hashedWinners reads the winners of one part. What is read counts only for the epoch it was read in:
 // published under a later one, it would hide the winners that an uncertified Redis had
 // forgotten. So a part beside the first is probed again; part 0's set publishes.
-func (h *House) winnerHashes(ctx context.Context, id ID, part int, hashesOf int64) (hashes []uint64, set *script.Set, err error) {
+func (h *House) hashedWinners(ctx context.Context, id ID, part int, winnerHashes int64) (hashes []uint64, set *script.Set, err error) {
 	b, text := id.PartBucket(part), id.String()
 	k := &h.keys[b]
 	if _, set, err = h.run(ctx, b, script.Probe, k.base(), nil, nil); err != nil {
 		return nil, nil, err
 	}
-	for one := range hashesOf {
-		uids, err := h.control.HKeys(ctx, k.winnersPart(text, one, hashesOf)).Result()
+	for one := range winnerHashes {
+		uids, err := h.control.HKeys(ctx, k.winnersHash(text, one, winnerHashes)).Result()
 		if err != nil {
 			return nil, nil, scriptError(err)
 		}
@@ -260,9 +260,9 @@ func (h *House) publishFilters(ctx context.Context, ids []published) (held []ID,
 		if holds || !won || (s != "x" && s != "c") || str(1) != "0" || strings.Contains(str(4), ";"+ModePortal+";") {
 			continue
 		}
-		parts, err := strconv.ParseInt(str(3), 10, 64)
+		hashes, err := strconv.ParseInt(str(3), 10, 64)
 		if err == nil {
-			err = h.publishFilter(ctx, ids[i], parts)
+			err = h.publishFilter(ctx, ids[i], hashes)
 		}
 		if err != nil && !errors.Is(err, ErrNotReady) {
 			errs = append(errs, err)

@@ -214,7 +214,7 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	b := req.ID.PartBucket(part)
 	k := &d.h.keys[b]
 	var rp, sh, winners string
-	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, part, st.parts, c.space)
+	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, part, st.winnerHashes, c.space)
 	text := rp[len(rp)-IDLen:]
 	pass := "0" // none: who has won hears it, with any password or without
 	if st.Lock == LockPassword && req.Password != "" {
@@ -235,7 +235,7 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 		}
 	}
 	keys := append(c.keys[:0], k.meta, k.log, k.win, rp, sh, winners)
-	args := append(c.args[:0], text, req.UID, partsText(st.parts), fan, pass, text64(d.Tries))
+	args := append(c.args[:0], text, req.UID, winnerHashesText(st.winnerHashes), fan, pass, text64(d.Tries))
 	if st.Mode == ModePortal {
 		if !ValidUID(req.N) {
 			return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,
@@ -321,7 +321,7 @@ func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error
 		o = Outcome{Kind: NotOpen, OpensAt: c.int(), Now: c.int()}
 	case "denied":
 		o = Outcome{Kind: Denied, Reason: strings.Clone(c.text()), Left: c.int(), Now: c.int()}
-	case "parts":
+	case "hashes":
 		return o, true, nil
 	case "dry":
 		return Outcome{Now: c.int()}, false, errDry

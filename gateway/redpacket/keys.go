@@ -8,29 +8,30 @@ import (
 	"sluice/cachesync/record"
 )
 
-// Winners of a red packet with more shares than this stand in winnerParts hashes, so that no
+// Winners of a red packet with more shares than this stand in manyHashes winners' hashes, so that no
 // hash grows so large that growing it stops Redis, and a page of winners is one hash.
 const (
 	winnerSplit = 2048
-	winnerParts = 1024
+	manyHashes  = 1024
 )
 
-func partsFor(count int64) int64 {
+// winnerHashesFor is how many winners' hashes a red packet of so many shares has.
+func winnerHashesFor(count int64) int64 {
 	if count > winnerSplit {
-		return winnerParts
+		return manyHashes
 	}
 	return 1
 }
 
-// partsText is text64 without garbage for the two numbers there are.
-func partsText(parts int64) string {
-	if parts == winnerParts {
-		return winnerPartsText
+// winnerHashesText is text64 without garbage for the two numbers there are.
+func winnerHashesText(hashes int64) string {
+	if hashes == manyHashes {
+		return manyHashesText
 	}
-	return text64(parts)
+	return text64(hashes)
 }
 
-var winnerPartsText = text64(winnerParts)
+var manyHashesText = text64(manyHashes)
 
 // keys are the Redis keys of a bucket that do not name a red packet.
 type keys struct{ tag, meta, log, win, fund string }
@@ -55,16 +56,16 @@ func (k *keys) prize(id string) string { return k.tag + ":pt:" + id }
 func (k *keys) chunk(id string) string { return k.tag + ":wf:" + id }
 
 // winners is the hash that holds uid's outcomes.
-func (k *keys) winners(id, uid string, parts int64) string {
-	if parts <= 1 {
+func (k *keys) winners(id, uid string, hashes int64) string {
+	if hashes <= 1 {
 		return k.tag + ":w:" + id
 	}
-	return k.tag + ":w:" + id + ":" + strconv.FormatUint(xxhash.Sum64String(uid)%uint64(parts), 10)
+	return k.tag + ":w:" + id + ":" + strconv.FormatUint(xxhash.Sum64String(uid)%uint64(hashes), 10)
 }
 
-// winnersPart is the h-th hash.
-func (k *keys) winnersPart(id string, h, parts int64) string {
-	if parts <= 1 {
+// winnersHash is the h-th of them.
+func (k *keys) winnersHash(id string, h, hashes int64) string {
+	if hashes <= 1 {
 		return k.tag + ":w:" + id
 	}
 	return k.tag + ":w:" + id + ":" + strconv.FormatInt(h, 10)
@@ -72,7 +73,7 @@ func (k *keys) winnersPart(id string, h, parts int64) string {
 
 // ofDraw makes the three keys of a draw in one piece of memory, with space to build it in.
 // id's text is the end of rp.
-func (k *keys) ofDraw(id ID, uid string, part int, parts int64, space []byte) (rp, sh, winners string, _ []byte) {
+func (k *keys) ofDraw(id ID, uid string, part int, hashes int64, space []byte) (rp, sh, winners string, _ []byte) {
 	name := ":rp:"
 	if part > 0 {
 		name = ":rq:" // see part
@@ -82,8 +83,8 @@ func (k *keys) ofDraw(id ID, uid string, part int, parts int64, space []byte) (r
 	b = id.Append(append(append(b, k.tag...), ":sh:"...))
 	two := len(b)
 	b = id.Append(append(append(b, k.tag...), ":w:"...))
-	if parts > 1 {
-		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(parts), 10)
+	if hashes > 1 {
+		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(hashes), 10)
 	}
 	all := string(b)
 	return all[:one], all[one:two], all[two:], b

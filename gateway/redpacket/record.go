@@ -28,7 +28,7 @@ const recordAfterClose = 25 * time.Hour
 func (s *spec) fix() string {
 	f := []string{
 		text64(s.Amount), text64(s.Count), s.Mode, s.Audience, s.Lock, text64(s.Min), text64(s.Max), s.Sender,
-		text64(s.OpensMS), text64(s.ClosesMS), text64(s.Cap), text64(s.Parts), s.Password,
+		text64(s.OpensMS), text64(s.ClosesMS), text64(s.Cap), text64(s.WinnerHashes), s.Password,
 	}
 	if s.Spread > 1 {
 		f = append(f, text64(s.Spread))
@@ -119,12 +119,12 @@ func parsePayload(id ID, payload string, version record.Version) (State, error) 
 	st.Lock = word3(c.text(), LockNone, LockPassword)
 	st.Min, st.Max = c.int(), c.int()
 	st.Sender = strings.Clone(c.text())
-	st.OpensAt, st.ClosesAt, st.Cap, st.parts = c.int(), c.int(), c.int(), c.int()
+	st.OpensAt, st.ClosesAt, st.Cap, st.winnerHashes = c.int(), c.int(), c.int(), c.int()
 	st.password, st.spread = strings.Clone(c.text()), 1
 	if more == 1 {
 		st.spread = c.int()
 	}
-	if st.State == "" || c.bad || st.parts < 1 || st.spread < 1 || st.spread > MaxParts {
+	if st.State == "" || c.bad || st.winnerHashes < 1 || st.spread < 1 || st.spread > MaxParts {
 		return State{}, errPayload
 	}
 	return st, nil

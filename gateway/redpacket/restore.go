@@ -214,7 +214,7 @@ func (c *Certifier) rewin(ctx context.Context, k *keys, set *script.Set, sp *spe
 	draws := map[string]int64{}
 	for who, value := range kn.winners {
 		uid, _, portal := strings.Cut(who, "|")
-		hash := k.winners(sp.ID, uid, sp.Parts)
+		hash := k.winners(sp.ID, uid, sp.WinnerHashes)
 		byHash[hash] = append(byHash[hash], who, value)
 		if portal {
 			draws[uid]++
@@ -226,7 +226,7 @@ func (c *Certifier) rewin(ctx context.Context, k *keys, set *script.Set, sp *spe
 		}
 	}
 	for uid, n := range draws {
-		hash := k.winners(sp.ID, uid, sp.Parts)
+		hash := k.winners(sp.ID, uid, sp.WinnerHashes)
 		byHash[hash] = append(byHash[hash], uid+"|", text64(n))
 	}
 	for hash := range byHash {

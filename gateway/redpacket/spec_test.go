@@ -1,6 +1,7 @@
 package redpacket
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -139,5 +140,17 @@ func TestIDsAreCheckedWithoutIO(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { ids.Parse(text) }); n > 0 {
 		t.Errorf("parsing an id allocates %v times", n)
+	}
+}
+
+// Red packets that were funded by older programs read as before.
+func TestAStoredSpecKeepsItsNames(t *testing.T) {
+	s, err := parseSpec([]byte(`{"id":"x","sender":"s","amount":9000000,"count":3000,"mode":"lucky","parts":1024,"spread":8,"hash":"00","funded_ms":5}`))
+	if err != nil || s.WinnerHashes != 1024 || s.parts() != 8 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var names map[string]any
+	if err := json.Unmarshal(s.json(), &names); err != nil || names["parts"] != 1024.0 || names["spread"] != 8.0 {
+		t.Fatalf("%v, %v", names, err)
 	}
 }

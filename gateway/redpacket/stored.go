@@ -13,25 +13,25 @@ import (
 // spec is a red packet as it was funded, in the form that Redis and ledger keep: all that
 // is needed to build it again, but for the seed.
 type spec struct {
-	ID       string   `json:"id"`
-	Sender   string   `json:"sender"`
-	Amount   int64    `json:"amount"`
-	Count    int64    `json:"count"`
-	Mode     string   `json:"mode"`
-	Audience string   `json:"audience"`
-	Lock     string   `json:"lock"`
-	Min      int64    `json:"min"`
-	Max      int64    `json:"max"`
-	OpensMS  int64    `json:"opens_ms"`
-	ClosesMS int64    `json:"closes_ms"`
-	Password string   `json:"password,omitempty"` // hash
-	List     []string `json:"list,omitempty"`
-	Prizes   []Prize  `json:"prizes,omitempty"`
-	Cap      int64    `json:"cap,omitempty"`
-	Parts    int64    `json:"parts"`            // winners' hashes
-	Spread   int64    `json:"spread,omitempty"` // parts it is spread over; 0: not spread
-	Hash     string   `json:"hash"`             // of the request
-	FundedMS int64    `json:"funded_ms"`
+	ID           string   `json:"id"`
+	Sender       string   `json:"sender"`
+	Amount       int64    `json:"amount"`
+	Count        int64    `json:"count"`
+	Mode         string   `json:"mode"`
+	Audience     string   `json:"audience"`
+	Lock         string   `json:"lock"`
+	Min          int64    `json:"min"`
+	Max          int64    `json:"max"`
+	OpensMS      int64    `json:"opens_ms"`
+	ClosesMS     int64    `json:"closes_ms"`
+	Password     string   `json:"password,omitempty"` // hash
+	List         []string `json:"list,omitempty"`
+	Prizes       []Prize  `json:"prizes,omitempty"`
+	Cap          int64    `json:"cap,omitempty"`
+	WinnerHashes int64    `json:"parts"`            // how many winners' hashes; not the parts of a spread one
+	Spread       int64    `json:"spread,omitempty"` // parts it is spread over; 0: not spread
+	Hash         string   `json:"hash"`             // of the request
+	FundedMS     int64    `json:"funded_ms"`
 }
 
 // makeSpec fixes what the request left open.
@@ -39,13 +39,13 @@ func makeSpec(ids *IDs, id ID, r *FundRequest, nowMS int64) spec {
 	s := spec{
 		ID: id.String(), Sender: r.Sender, Amount: r.Amount, Count: r.Count, Mode: r.Mode, Audience: r.Audience, Lock: LockNone,
 		Min: r.Min, Max: r.Max, OpensMS: r.OpensAt, ClosesMS: r.ClosesAt, List: r.List, Prizes: r.Prizes, Cap: r.Cap,
-		Parts: partsFor(r.Count), Hash: r.Hash(), FundedMS: nowMS,
+		WinnerHashes: winnerHashesFor(r.Count), Hash: r.Hash(), FundedMS: nowMS,
 	}
 	if r.Parts > 1 {
 		s.Spread = r.Parts
 	}
 	if r.Mode == ModePortal {
-		s.Parts = winnerParts // a portal remembers every draw, not only wins
+		s.WinnerHashes = manyHashes // a portal remembers every draw, not only wins
 	}
 	if s.ClosesMS == 0 {
 		s.ClosesMS = max(nowMS, s.OpensMS) + DefaultOpenFor.Milliseconds()
@@ -103,7 +103,7 @@ func (s *spec) fields() []string {
 	}
 	return []string{
 		"h", s.Hash, "s", "p", "k", "0", "n", text64(s.Count), "w", text64(s.width()), "la", text64(s.Amount),
-		"q", "0", "qa", "0", "o", text64(s.OpensMS), "c", text64(s.ClosesMS), "ot", "0", "wp", text64(s.Parts),
+		"q", "0", "qa", "0", "o", text64(s.OpensMS), "c", text64(s.ClosesMS), "ot", "0", "wp", text64(s.WinnerHashes),
 		"x", text64(s.expiry()), "a", flag(s.Audience == AudienceList), "lk", flag(s.Lock == LockPassword),
 		"fa", flag(s.Audience == AudienceFans), "cm", "", "sd", "", "f", "0", "fix", s.fix(), "spec", string(s.json()),
 		"own", s.Sender, "et", "0", "ek", "0",

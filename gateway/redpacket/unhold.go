@@ -101,7 +101,7 @@ func (u *unholding) win(ctx context.Context, w *ledger.Win) error {
 	if u.sp.Mode == ModePortal {
 		record = "" // a portal's wins have none
 	}
-	return u.call(ctx, part, []string{k.winners(text, w.UID, u.sp.Parts)}, "0", "0", "0",
+	return u.call(ctx, part, []string{k.winners(text, w.UID, u.sp.WinnerHashes)}, "0", "0", "0",
 		who, value, record, fmt.Sprintf("%d,%d,%d", w.Share, w.Amount, w.At.UnixMilli()))
 }
 

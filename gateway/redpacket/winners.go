@@ -21,13 +21,13 @@ func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, er
 	if err != nil {
 		return WinnersPage{}, err
 	}
-	all := st.parts * st.spread
+	all := st.winnerHashes * st.spread
 	h, from, err := parsePage(page, all)
 	if err != nil {
 		return WinnersPage{}, err
 	}
 	for ; h < all; h++ {
-		list, err := d.h.winnersOf(ctx, id, int(h/st.parts), h%st.parts, st.parts)
+		list, err := d.h.winnersOf(ctx, id, int(h/st.winnerHashes), h%st.winnerHashes, st.winnerHashes)
 		if err != nil {
 			return WinnersPage{}, err
 		}
@@ -47,14 +47,14 @@ func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, er
 	return WinnersPage{}, nil
 }
 
-func parsePage(page string, parts int64) (h int64, from int, err error) {
+func parsePage(page string, hashes int64) (h int64, from int, err error) {
 	if page == "" {
 		return 0, 0, nil
 	}
 	a, b, _ := strings.Cut(page, ".")
 	h, err1 := strconv.ParseInt(a, 10, 32)
 	n, err2 := strconv.ParseInt(b, 10, 32)
-	if err1 != nil || err2 != nil || h < 0 || h > parts || n < 0 {
+	if err1 != nil || err2 != nil || h < 0 || h > hashes || n < 0 {
 		return 0, 0, fieldError("page", CodeInvalid, "is not one that an earlier page named as next")
 	}
 	return h, int(n), nil
@@ -64,7 +64,7 @@ func parsePage(page string, parts int64) (h int64, from int, err error) {
 func (h *House) winnersOf(ctx context.Context, id ID, part int, hash, hashes int64) ([]Winner, error) {
 	k := &h.keys[id.PartBucket(part)]
 	text := id.String()
-	all, err := h.control.HGetAll(ctx, k.winnersPart(text, hash, hashes)).Result()
+	all, err := h.control.HGetAll(ctx, k.winnersHash(text, hash, hashes)).Result()
 	if err != nil {
 		return nil, scriptError(err)
 	}

@@ -6,7 +6,7 @@ if not rp[1] then
   return 'none'
 end
 if rp[10] ~= ARGV[3] then
-  return 'parts|' .. rp[10]
+  return 'hashes|' .. rp[10]
 end
 -- A quarantined share may be this user's win: then nobody hears soldout or closed.
 -- What was answered once is answered again, whatever has happened since.
@@ -25,7 +25,7 @@ if (rp[1] ~= 'o' and rp[1] ~= 'x') or NOW < tonumber(rp[6]) then
 end
 if rp[12] == '1' or rp[13] == '1' then
   if not KEYS[8] then
-    return 'parts|' .. rp[10]
+    return 'hashes|' .. rp[10]
   end
   if rp[12] == '1' and redis.call('SISMEMBER', KEYS[7], ARGV[2]) == 0 then
     return 'denied|list|0|' .. T(NOW)

@@ -8,7 +8,7 @@ if not rp[1] then
   return 'none'
 end
 if rp[13] ~= ARGV[3] then
-  return 'parts|' .. rp[13]
+  return 'hashes|' .. rp[13]
 end
 local who = ARGV[2] .. '|' .. ARGV[7]
 local count = ARGV[2] .. '|'
@@ -32,7 +32,7 @@ if (rp[1] ~= 'o' and rp[1] ~= 'x') or NOW < tonumber(rp[6]) then
 end
 if rp[15] == '1' or rp[16] == '1' then
   if not KEYS[8] then
-    return 'parts|' .. rp[13]
+    return 'hashes|' .. rp[13]
   end
   if rp[15] == '1' and redis.call('SISMEMBER', KEYS[7], ARGV[2]) == 0 then
     return 'denied|list|0|' .. T(NOW)
