@@ -3,6 +3,7 @@
 SHELL := bash
 GO ?= go
 SEEDS ?= 1000
+DRAWS ?= 1000000
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -25,8 +26,8 @@ lint: ## gofmt, vet, staticcheck
 simulate: ## deterministic simulation of money: make simulate SEEDS=100000
 	$(GO) run ./gateway/redpacket/sim/cmd -seeds $(SEEDS)
 
-drill: ## a million draws while every process is killed and stopped, again and again; then the proof
-	SLUICE_DRILL=1 $(GO) test ./gateway/e2e -run TestNoFenIsLostThroughKills -v -timeout 120m
+drill: ## a million draws (DRAWS=...) while every process is killed and stopped, again and again; then the proof
+	SLUICE_DRILL=$(DRAWS) $(GO) test ./gateway/e2e -run TestNoFenIsLostThroughKills -v -timeout 120m
 
 simulate-sync: ## deterministic simulation of the regions
 	$(GO) run ./cachesync/sim/cmd -seeds $(SEEDS)

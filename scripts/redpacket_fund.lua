@@ -12,7 +12,7 @@ end
 -- The same Idempotency-Key is the same red packet, however often it is sent.
 local key = ngx.var.http_idempotency_key
 if key and (#key == 0 or #key > 128) then
-  return answer.refuse(400, "bad_idempotency_key", "Idempotency-Key has 1 to 128 characters")
+  return answer.refuse(400, "bad_idempotency_key", "Idempotency-Key has 1 to 128 characters", "Idempotency-Key")
 end
 
 ngx.req.read_body()

@@ -30,6 +30,9 @@ func (p *parts) newPayouts(store ledger.Outbox) (run func(context.Context) error
 	return worker.Run, nil
 }
 
+// maxStuck is the most that are listed at once.
+const maxStuck = 100_000
+
 func redpacketPayouts(open openCounter) *cobra.Command {
 	var stuck, retry bool
 	var limit int
@@ -38,6 +41,12 @@ func redpacketPayouts(open openCounter) *cobra.Command {
 		RunE: func(cmd *cobra.Command, keys []string) error {
 			if stuck == retry {
 				return &exitError{2, errors.New("say --stuck or --retry")}
+			}
+			if stuck && len(keys) > 0 {
+				return &exitError{2, errors.New("--stuck lists all; keys go with --retry")}
+			}
+			if limit < 1 || limit > maxStuck {
+				return &exitError{2, fmt.Errorf("--limit: must be from 1 to %d", maxStuck)}
 			}
 			c, store, err := openWithLedger(cmd.Context(), open)
 			if err != nil {
@@ -71,6 +80,9 @@ func redpacketStatement(open openCounter) *cobra.Command {
 			}
 			if o.To, err = parseDay(to); err != nil {
 				return &exitError{2, fmt.Errorf("--to: %w", err)}
+			}
+			if !o.To.After(o.From) {
+				return &exitError{2, errors.New("--to: must be later than --from")}
 			}
 			file, err := os.Open(args[0])
 			if err != nil {

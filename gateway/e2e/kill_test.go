@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,12 +47,16 @@ type size struct {
 
 // TestNoFenIsLostThroughKills draws from one red packet over many clients, who
 // repeat what got no answer, while gateway, settle, memcached and Redis are
-// killed and stopped again and again. SLUICE_DRILL=1 is the drill of a million
+// killed and stopped again and again. SLUICE_DRILL=1000000 is the drill of as many
 // draws: `make drill`.
 func TestNoFenIsLostThroughKills(t *testing.T) {
 	n := size{users: 20_000, shares: 16_000, amount: 16_000_000, clients: 64, rounds: 2, pause: 300 * time.Millisecond}
-	if os.Getenv("SLUICE_DRILL") != "" {
-		n = size{users: 1_000_000, shares: 800_000, amount: 800_000_000, clients: 256, rounds: 5, pause: 3 * time.Second}
+	if text := os.Getenv("SLUICE_DRILL"); text != "" {
+		draws, err := strconv.Atoi(text)
+		if err != nil || draws < 10_000 {
+			t.Fatalf("SLUICE_DRILL=%s: give the number of draws, at least 10000", text)
+		}
+		n = size{users: draws, shares: draws * 8 / 10, amount: int64(draws) * 800, clients: 256, rounds: 5, pause: 3 * time.Second}
 	}
 	h := startHouse(t)
 	funder := newClient(h.addr, h.token("sender", "fund"))

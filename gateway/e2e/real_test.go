@@ -30,8 +30,8 @@ const (
 	adminToken = "0123456789abcdef-admin"
 )
 
-// startHouse starts memcached, Redis, PostgreSQL, gateway and settle.
-func startHouse(t *testing.T) *house {
+// startHouse starts memcached, Redis, PostgreSQL, gateway and settle; more are lines of sluice.yaml.
+func startHouse(t *testing.T, more ...string) *house {
 	t.Helper()
 	h := &house{t: t, memcached: servers.StartMemcached(t), redis: servers.Redis(t)}
 	dsn := servers.Postgres(t)
@@ -55,7 +55,7 @@ memcached:
 redis:
   addrs: ["%s"]
 ledger: {dsn: "%s"}
-`, h.addr, h.gateAdmin, filepath.Join(dir, "data"), h.scripts, h.memcached.Addr, h.redis.Addr, dsn)
+`, h.addr, h.gateAdmin, filepath.Join(dir, "data"), h.scripts, h.memcached.Addr, h.redis.Addr, dsn) + strings.Join(more, "")
 	if err := os.WriteFile(h.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

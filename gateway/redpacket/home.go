@@ -117,6 +117,9 @@ func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
 		}
 	}
 	s := makeSpec(d.h.ids, id, &req, d.h.now().UnixMilli())
+	if s.ClosesMS-max(s.FundedMS, s.OpensMS) > MaxOpenFor.Milliseconds() {
+		return FundResult{}, fieldError("closes_at", CodeTooLarge, "must be within %d days of opening", MaxOpenFor/(24*time.Hour))
+	}
 	if req.Parts == 0 && d.SpreadAbove > 0 && req.Count > d.SpreadAbove && d.SpreadParts > 1 && req.Mode != ModePortal {
 		s.Spread = min(d.SpreadParts, MaxParts, req.Count)
 	}

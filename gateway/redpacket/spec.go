@@ -191,7 +191,12 @@ func (r *FundRequest) checkPrizes() error {
 		return fieldError("prizes", CodeMissing, "is required in mode portal")
 	}
 	var amount, count, chance int64
-	for _, p := range r.Prizes {
+	named := map[string]bool{}
+	for i, p := range r.Prizes {
+		if named[p.Name] { // chances are tuned, and what was given is counted, by name
+			return fieldError(fmt.Sprintf("prizes[%d].name", i), CodeInvalid, "is %s, as an earlier prize's", p.Name)
+		}
+		named[p.Name] = true
 		amount += p.Amount * p.Count // <= MaxPrizes * 1e18 could overflow: checked below
 		count += p.Count
 		chance += p.ChancePPM
@@ -443,8 +448,8 @@ func ParseDraw(body []byte) (password string, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return "", nil
 	}
-	if len(body) > 4096 {
-		return "", fieldError("", CodeTooLarge, "the body of a draw has at most 4096 bytes")
+	if len(body) > 4096 { // nothing else makes it so long
+		return "", fieldError("password", CodeTooLarge, "must have at most %d bytes, and the body of a draw 4096", MaxPassword)
 	}
 	fields, err := object(body, "")
 	if err != nil {

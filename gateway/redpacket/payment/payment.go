@@ -132,8 +132,16 @@ func (w *Webhook) Confirm(ctx context.Context, l ledger.Payments, timestamp, sig
 	if err := dec.Decode(&c); err != nil {
 		return ledger.Payment{}, fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
-	if c.Payment == "" || c.Amount == nil || *c.Amount <= 0 || len(c.Reference) > 256 {
-		return ledger.Payment{}, fmt.Errorf("%w: it needs payment, amount above 0 and a reference of at most 256 bytes", ErrMalformed)
+	if _, err := dec.Token(); err != io.EOF {
+		return ledger.Payment{}, fmt.Errorf("%w: something stands after it", ErrMalformed)
+	}
+	switch {
+	case c.Payment == "":
+		return ledger.Payment{}, fmt.Errorf("%w: payment: is required", ErrMalformed)
+	case c.Amount == nil || *c.Amount <= 0:
+		return ledger.Payment{}, fmt.Errorf("%w: amount: is required, in fen, above 0", ErrMalformed)
+	case len(c.Reference) > 256:
+		return ledger.Payment{}, fmt.Errorf("%w: reference: must have at most 256 bytes", ErrMalformed)
 	}
 	p, err := l.ConfirmPayment(ctx, c.Payment, *c.Amount, c.Reference, now)
 	if err != nil {
