@@ -12,7 +12,7 @@ import (
 // lister is a home that can list everything it holds.
 type lister map[string]string
 
-func (l lister) Snapshot(_ context.Context, _ string, bucket int, emit func([]Filled) error) error {
+func (l lister) Snapshot(_ context.Context, bucket int, emit func([]Filled) error) error {
 	var out []Filled
 	for key, payload := range l {
 		if BucketOf(key) == bucket {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice/cachesync/record"
+	"sluice/internal/accept"
 )
 
 // The feed tells the gateways of a region which keys have a newer version in memcached, so
@@ -74,21 +75,7 @@ func (f *feed) serve(ctx context.Context, addr string) error {
 	if err != nil {
 		return fmt.Errorf("cachesync: invalidation feed: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("cachesync: invalidation feed: %w", err)
-		}
-		wg.Add(1)
-		go func() { defer wg.Done(); f.send(ctx, conn) }()
-	}
+	return accept.Serve(ctx, ln, f.log, func(conn net.Conn) { f.send(ctx, conn) })
 }
 
 func (f *feed) send(ctx context.Context, conn net.Conn) {

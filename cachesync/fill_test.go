@@ -387,7 +387,7 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 		}
 		n := 0
 		for b := range Buckets {
-			if err := users.Snapshot(ctx, "bj1", b, func(l []Filled) error { n += len(l); return nil }); err != nil {
+			if err := users.Snapshot(ctx, b, func(l []Filled) error { n += len(l); return nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -401,6 +401,33 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 		if err := (&Users{}).Put(context.Background(), []User{bad}); !errors.Is(err, ErrUser) {
 			t.Errorf("%+v: %v", bad, err)
 		}
+	}
+}
+
+func TestUsersOfAClusterAreListedFromTheNodeThatHasThem(t *testing.T) {
+	ctx := context.Background()
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: servers.StartRedisCluster(t, 3).Addrs})
+	t.Cleanup(func() { rdb.Close() })
+	users := &Users{RDB: rdb}
+	for i := range 500 {
+		uid := fmt.Sprint("user", i)
+		if err := rdb.Set(ctx, liveKey(BucketOf(uid), uid), "1.5.0 0 {}", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed := map[string]bool{}
+	for b := range Buckets {
+		if err := users.Snapshot(ctx, b, func(l []Filled) error {
+			for _, f := range l {
+				listed[f.Key] = f.Err == nil
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(listed) != 500 || !listed["u:user7"] {
+		t.Errorf("%d of 500 users are listed", len(listed))
 	}
 }
 

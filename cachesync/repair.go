@@ -9,42 +9,9 @@ import (
 	"sluice/cachesync/changelog"
 )
 
-// AntiEntropy reads one bucket of a home whole and writes, under the stored versions, what
-// this region has not or has older. It returns how many records it looked at and how many it
-// had to write.
-func (s *Syncer) AntiEntropy(ctx context.Context, home string, bucket int) (looked, wrote int, err error) {
-	var b apply.Batch
-	var writes []apply.Write
-	for _, snap := range s.deps.Snapshots {
-		err := snap.Snapshot(ctx, home, bucket, func(list []Filled) error {
-			writes = writes[:0]
-			for _, f := range list {
-				if f.Err == nil {
-					writes = append(writes, apply.Write{Key: f.Key, Record: f.Record, Expiry: f.Expiry})
-				}
-			}
-			looked += len(writes)
-			if err := b.Apply(ctx, s.store, writes, s.deps.Now()); err != nil {
-				return err
-			}
-			for i := range writes {
-				if writes[i].Outcome == apply.Stored {
-					wrote++
-					s.applied(writes[i].Key, writes[i].Record.Version, false)
-				}
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return looked, wrote, fmt.Errorf("cachesync: snapshot of bucket %d of %s: %w", bucket, home, err)
-		}
-	}
-	return looked, wrote, nil
-}
-
 // NodeCold is called when a node lost its data (the saved position there is gone, or the
-// canary): the last changes are repeated, misses are filled on demand, and what the homes can
-// list is brought back at once.
+// canary): the last changes are repeated, misses are filled on demand, and what this region's
+// own home can list is brought back at once.
 func (s *Syncer) NodeCold(node string) {
 	for _, c := range s.deps.Caches {
 		c.Forget()
@@ -60,7 +27,8 @@ func (s *Syncer) NodeCold(node string) {
 	}
 }
 
-// rewarm runs anti-entropy over all buckets whenever a node lost its data.
+// rewarm brings back what the own home holds whenever a node lost its data. What other homes
+// hold is filled on demand, and sent again by them (see again).
 func (s *Syncer) rewarm(ctx context.Context) error {
 	for {
 		select {
@@ -68,19 +36,56 @@ func (s *Syncer) rewarm(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.cold:
 		}
-		wrote := 0
-		for _, l := range s.links {
-			for b := range Buckets {
-				_, n, err := s.AntiEntropy(ctx, l.home.Name, b)
-				if err != nil && ctx.Err() == nil {
-					s.deps.Log.Warn("cold node cannot be warmed from home", "home", l.home.Name, "bucket", b, "err", err)
-					break
-				}
-				wrote += n
+		wrote, failed := 0, 0
+		var last error
+		for b := range Buckets {
+			n, err := s.bringBack(ctx, b)
+			if wrote += n; err != nil {
+				failed, last = failed+1, err
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
-		s.deps.Log.Info("cold node warmed from the homes", "records", wrote)
+		if failed > 0 {
+			s.deps.Log.Warn("cold node cannot be warmed whole: the rest is filled on demand", "buckets", failed, "err", last)
+		}
+		s.deps.Log.Info("cold node warmed from this region's home", "records", wrote)
 	}
+}
+
+// bringBack reads one bucket of the own home whole and writes, under the stored versions, what
+// is missing here or older. It returns how many records that were.
+func (s *Syncer) bringBack(ctx context.Context, bucket int) (wrote int, err error) {
+	var b apply.Batch
+	var writes []apply.Write
+	for _, snap := range s.deps.Snapshots {
+		read := s.deps.Now() // what comes next was read after this
+		err := snap.Snapshot(ctx, bucket, func(list []Filled) error {
+			writes = writes[:0]
+			for _, f := range list {
+				if f.Err == nil {
+					writes = append(writes, apply.Write{Key: f.Key, Record: f.Record, Expiry: f.Expiry})
+				}
+			}
+			err := b.Apply(ctx, s.store, writes, read)
+			read = s.deps.Now()
+			if err != nil {
+				return err
+			}
+			for i := range writes {
+				if writes[i].Outcome == apply.Stored {
+					wrote++
+					s.applied(writes[i].Key, writes[i].Record.Version, false)
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return wrote, fmt.Errorf("cachesync: snapshot of bucket %d: %w", bucket, err)
+		}
+	}
+	return wrote, nil
 }
 
 func (s *Syncer) ack(ctx context.Context, l *link, at map[int]changelog.ID) error {

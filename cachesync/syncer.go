@@ -25,8 +25,8 @@ type Deps struct {
 	Store apply.Store
 	// Caches in this process: they hear at once what was written.
 	Caches []*Cache
-	// Snapshots list what the homes hold, for joining without a neighbour and for
-	// anti-entropy: money, users, rooms.
+	// Snapshots list what this region's own home holds, for a memcached that lost its data:
+	// money, users, rooms.
 	Snapshots []Snapshotter
 	// Truth reads this region's own home's records by the prefix of their keys, for what is
 	// sent again to all regions. It must not answer for a bucket that is not certified.
@@ -39,11 +39,11 @@ type Deps struct {
 	Log  *slog.Logger     // nil means slog.Default
 }
 
-// Snapshotter lists the records that a home holds, with their stored versions.
+// Snapshotter lists the records that this region's own home holds, with their stored versions.
 type Snapshotter interface {
-	// Snapshot calls emit with the records of one bucket of a home, in pieces. It need
-	// not be a consistent whole: changes since it began come through the change log.
-	Snapshot(ctx context.Context, home string, bucket int, emit func([]Filled) error) error
+	// Snapshot calls emit with the records of one bucket, in pieces. It need not be a
+	// consistent whole: changes since it began come through the change log.
+	Snapshot(ctx context.Context, bucket int, emit func([]Filled) error) error
 }
 
 // Syncer keeps one region's memcached equal to all homes: it is what `sluice sync` runs,
@@ -325,7 +325,7 @@ func (s *Syncer) relays(ctx context.Context, l *link) error {
 	if err != nil {
 		return fmt.Errorf("cachesync: relay: %w", err)
 	}
-	r := &changelog.Relay{Username: l.home.Redis.Username, Password: l.home.Redis.Password, Settled: l.settled(false),
+	r := &changelog.Relay{Username: l.home.Redis.Username, Password: l.home.Redis.Password, Settled: l.settled(false), Log: s.deps.Log,
 		Dial: func(ctx context.Context, bucket int) (net.Conn, error) { return s.dialBucket(ctx, l, bucket) }}
 	return r.Serve(ctx, ln)
 }

@@ -309,8 +309,16 @@ func parseLive(text string) (Record, int64, error) {
 func (u *Users) Live() Source { return &Users{RDB: u.RDB} }
 
 // Snapshot implements Snapshotter for the live changes of one bucket.
-func (u *Users) Snapshot(ctx context.Context, _ string, bucket int, emit func([]Filled) error) error {
-	iter := u.RDB.Scan(ctx, 0, liveKey(bucket, "*"), 1000).Iterator()
+func (u *Users) Snapshot(ctx context.Context, bucket int, emit func([]Filled) error) error {
+	var node redis.Cmdable = u.RDB
+	if cluster, ok := u.RDB.(*redis.ClusterClient); ok { // which would scan one node or another
+		master, err := cluster.MasterForKey(ctx, liveKey(bucket, ""))
+		if err != nil {
+			return fmt.Errorf("cachesync: list live users of bucket %d: %w", bucket, err)
+		}
+		node = master
+	}
+	iter := node.Scan(ctx, 0, liveKey(bucket, "*"), 1000).Iterator()
 	var keys []string
 	flush := func() error {
 		list, err := u.Live().Fill(ctx, keys)

@@ -5,13 +5,14 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"sluice/cachesync/record"
+	"sluice/internal/accept"
 )
 
 // Relay stands beside a home's Redis and sends its change logs to far regions without being
@@ -25,32 +26,22 @@ type Relay struct {
 	Username, Password string
 	// Settled is waited for before a reply is sent on; nil means not to wait.
 	Settled func(ctx context.Context) error
+	Log     *slog.Logger // nil means slog.Default
 }
 
 // Serve answers readers until the context ends.
 func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("changelog: relay: %w", err)
-		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer conn.Close()
-			if err := r.serve(ctx, conn); err != nil && ctx.Err() == nil {
-				conn.SetWriteDeadline(time.Now().Add(time.Second))
-				fmt.Fprintf(conn, "-ERR %s\r\n", strings.NewReplacer("\r", " ", "\n", " ").Replace(err.Error()))
-			}
-		}()
+	log := r.Log
+	if log == nil {
+		log = slog.Default()
 	}
+	return accept.Serve(ctx, ln, log, func(conn net.Conn) {
+		defer conn.Close()
+		if err := r.serve(ctx, conn); err != nil && ctx.Err() == nil {
+			conn.SetWriteDeadline(time.Now().Add(time.Second))
+			fmt.Fprintf(conn, "-ERR %s\r\n", strings.NewReplacer("\r", " ", "\n", " ").Replace(err.Error()))
+		}
+	})
 }
 
 // errRelay: a reader asks for what a relay does not give.

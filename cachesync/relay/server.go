@@ -12,6 +12,7 @@ import (
 
 	"sluice/cachesync/pipeline"
 	"sluice/cachesync/resp"
+	"sluice/internal/accept"
 )
 
 // Config of a Server.
@@ -103,38 +104,16 @@ func (s *Server) Close() error {
 
 // Serve answers gateways until the context ends.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return fmt.Errorf("relay: %w", err)
-			}
-			s.cfg.Log.Warn("relay: accept", "err", err) // out of file descriptors, most likely
-			select {
-			case <-ctx.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
-			continue
-		}
+	return accept.Serve(ctx, ln, s.cfg.Log, func(conn net.Conn) {
+		defer s.conns.Add(-1)
 		if s.conns.Add(1) > int64(s.cfg.MaxConns) {
-			s.conns.Add(-1)
 			conn.SetWriteDeadline(time.Now().Add(time.Second))
 			conn.Write([]byte("-DENIED the relay has too many connections\r\n"))
 			conn.Close()
-			continue
+			return
 		}
-		wg.Go(func() {
-			defer s.conns.Add(-1)
-			newSession(s, conn).run(ctx)
-		})
-	}
+		newSession(s, conn).run(ctx)
+	})
 }
 
 // Conns is how many connections of gateways there are.

@@ -53,10 +53,7 @@ func New(name string, rdb redis.UniversalClient, packets, rooms cachesync.Source
 func (v *Inventory) Name() string { return v.name }
 
 // Snapshot implements cachesync.Snapshotter.
-func (v *Inventory) Snapshot(ctx context.Context, home string, bucket int, emit func([]cachesync.Filled) error) error {
-	if home != v.name {
-		return nil
-	}
+func (v *Inventory) Snapshot(ctx context.Context, bucket int, emit func([]cachesync.Filled) error) error {
 	keys, err := v.keys(ctx, bucket)
 	if err != nil {
 		return err
@@ -79,7 +76,7 @@ func (v *Inventory) Records(ctx context.Context, from, to time.Time) iter.Seq2[w
 	return func(yield func(warmup.HomeRecord, error) bool) {
 		for bucket := range record.Buckets {
 			stop := false
-			err := v.Snapshot(ctx, v.name, bucket, func(all []cachesync.Filled) error {
+			err := v.Snapshot(ctx, bucket, func(all []cachesync.Filled) error {
 				for _, f := range all {
 					if strings.HasPrefix(f.Key, record.PrefixRedPacket) && !redpacket.OpenWithin(f.Record.Payload, from.UnixMilli(), to.UnixMilli()) {
 						continue
