@@ -116,6 +116,9 @@ func (w *wire) cut(off bool) {
 	}
 }
 
+// drill tells that the long way is wanted, by hand.
+func drill() bool { return os.Getenv("SLUICE_DRILL") != "" }
+
 func TestRegionsBecomeEqualAfterEveryFault(t *testing.T) {
 	ctx := context.Background()
 	homeRedis := servers.Redis(t)
@@ -126,16 +129,17 @@ func TestRegionsBecomeEqualAfterEveryFault(t *testing.T) {
 	reg := &region.Registry{RDB: rdb, Lease: 2 * time.Second, Grace: 5 * time.Second}
 	names, classes := []string{"bj1", "month1", "burst1"}, []string{"idc", "monthly", "burst"}
 	var mems []*servers.MemcachedServer
-	var lines []*wire
+	var lines, controls []*wire // of each region, to the home and to the control region
 	var cfgs []Config
 	var procs []*syncerProcess
 	for i, name := range names {
 		mems = append(mems, servers.StartMemcached(t))
 		lines = append(lines, newWire(t, homeRedis.Addr))
+		controls = append(controls, newWire(t, control.Addr))
 		cfgs = append(cfgs, Config{
 			Region: name, Class: classes[i], Memcached: []string{mems[i].Addr}, Lease: 2 * time.Second, Grace: 5 * time.Second,
 			Homes:   []Home{{Name: "bj1", Redis: Redis{Addrs: []string{lines[i].addr}}}},
-			Control: Redis{Addrs: []string{control.Addr}}, ProbeEvery: 10,
+			Control: Redis{Addrs: []string{controls[i].addr}}, ProbeEvery: 10,
 		})
 		procs = append(procs, startProcess(t, cfgs[i]))
 		await(t, name+" active", func() bool { return listed(reg, name) == region.Active })
@@ -168,13 +172,16 @@ func TestRegionsBecomeEqualAfterEveryFault(t *testing.T) {
 			old.signal(syscall.SIGCONT)
 		},
 	}
+	burst := 3
+	if drill() {
+		burst = 10
+		for _, line := range append(lines, controls...) {
+			faults = append(faults, func() { line.cut(true); wait(30 * time.Second); line.cut(false) })
+		}
+	}
 	for _, f := range faults {
 		f()
 		wait(300 * time.Millisecond)
-	}
-	burst := 3
-	if os.Getenv("SLUICE_DRILL") != "" { // by hand: the whole drill
-		burst = 10
 	}
 	for range burst { // burst joins and drops
 		if err := reg.Drain(ctx, "burst1"); err != nil {
