@@ -44,6 +44,8 @@ type options struct {
 	before  string
 	shares  int
 	profile string
+	stall   time.Duration
+	soak    time.Duration
 	quick   bool
 }
 
@@ -68,8 +70,10 @@ func parse() (o options, err error) {
 	flag.StringVar(&o.binary, "sluice", "", "binary to measure; empty builds one")
 	flag.StringVar(&o.before, "before", "", "another build of sluice: the peer \"before\" of -peers")
 	flag.StringVar(&o.profile, "profile", "", "only run the cases against sluice and save its CPU profile here")
+	flag.DurationVar(&o.stall, "stall", 0, "only stop sluice's memcached and Redis for so long, at full load")
+	flag.DurationVar(&o.soak, "soak", 0, "only run the mix against sluice for so long, at 80 % of its full rate")
 	flag.Parse()
-	if o.profile != "" {
+	if o.profile != "" || o.stall > 0 || o.soak > 0 {
 		o.peers = "sluice"
 	}
 	if o.quick {
@@ -101,8 +105,13 @@ func run(ctx context.Context) error {
 	if err := equal(house.peers); err != nil {
 		return err
 	}
-	if o.profile != "" {
-		return profile(ctx, o, house.peers[0])
+	switch sluice := house.peers[0]; {
+	case o.profile != "":
+		return profile(ctx, o, sluice)
+	case o.stall > 0:
+		return stall(ctx, o, sluice, o.stall)
+	case o.soak > 0:
+		return soak(ctx, o, sluice, o.soak)
 	}
 	fmt.Printf("answers of %d peers are equal; measuring\n", len(house.peers))
 	rows, err := measure(ctx, o, house.peers)

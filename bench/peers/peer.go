@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/bench/peers/plain"
 	"sluice/bench/peers/rig"
@@ -31,17 +32,19 @@ type peer struct {
 }
 
 type house struct {
-	rigs  []*rig.Rig
-	peers []*peer
+	rigs     []*rig.Rig
+	peers    []*peer
+	patience time.Duration // of sluice for its stores
 }
 
 // add makes a rig: each holds one sluice at most.
 func (h *house) add() (*rig.Rig, error) {
 	r, err := rig.New()
-	if err == nil {
-		h.rigs = append(h.rigs, r)
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	h.rigs, r.Patience = append(h.rigs, r), h.patience
+	return r, nil
 }
 
 func (h *house) close() {
@@ -66,7 +69,10 @@ func backends(st *rig.Stores, sha string) string {
 
 // build starts all peers that are asked for.
 func build(ctx context.Context, o options) (h *house, err error) {
-	h = &house{}
+	h = &house{patience: 2 * time.Second} // no answer of a loaded machine is cut short
+	if o.stall > 0 {
+		h.patience = 0
+	}
 	defer func() {
 		if err != nil {
 			h.close()

@@ -85,3 +85,20 @@ func Children(pid int) ([]int, error) {
 	}
 	return kids, nil
 }
+
+// RSS is how much memory a process holds, in bytes.
+func RSS(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, fmt.Errorf("procs: %w: %w", ErrStat, err)
+	}
+	f := bytes.Fields(b)
+	if len(f) < 2 {
+		return 0, fmt.Errorf("procs: %w: %.60q", ErrStat, b)
+	}
+	pages, err := strconv.ParseInt(string(f[1]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("procs: %w: %.60q", ErrStat, b)
+	}
+	return pages * int64(os.Getpagesize()), nil
+}

@@ -18,8 +18,10 @@ var ErrStart = errors.New("server did not start")
 
 // Rig holds everything started for a comparison. It is used by one goroutine.
 type Rig struct {
-	Dir   string
-	procs []*Proc
+	Dir string
+	// Patience is how long a sluice waits for its stores; zero value means its own defaults.
+	Patience time.Duration
+	procs    []*Proc
 }
 
 // Proc is one started program.
@@ -113,3 +115,10 @@ func (p *Proc) PIDs() ([]int, error) {
 	kids, err := procs.Children(p.cmd.Process.Pid)
 	return append([]int{p.cmd.Process.Pid}, kids...), err
 }
+
+// Pause stops the program where it stands; Continue lets it go on.
+func (p *Proc) Pause() error    { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *Proc) Continue() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// PID is the program's own process.
+func (p *Proc) PID() int { return p.cmd.Process.Pid }

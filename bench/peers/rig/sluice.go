@@ -31,8 +31,8 @@ scripts: @DIR@/scripts
 secret: a-secret-for-ids-of-32-characters-at-least
 tokens:
   keys: [{id: ` + KeyID + `, algorithm: HS256, secret: ` + Secret + `}]
-memcached: {servers: ["@MEMCACHED@"], timeout: 2s}
-redis: {addrs: ["@REDIS@"], timeout: 2s}
+memcached: {servers: ["@MEMCACHED@"]@PATIENCE@}
+redis: {addrs: ["@REDIS@"]@PATIENCE@}
 ledger: {dsn: "sqlite:@DIR@/data/ledger.db"}
 rooms: {push: ["ws://127.0.0.1:9000/connection/websocket"], token_life: 5m}
 limits: {connections: 20000, in_flight: 20000}
@@ -65,7 +65,7 @@ func buildSluice(ctx context.Context, r *Rig, given string) (binary, root string
 // Sluice starts gateway, settle and sync of the binary ("" builds the repository's) with the repository's
 // scripts, further routes and further script files, and waits until the gateway is ready.
 func (r *Rig) Sluice(ctx context.Context, binary string, st *Stores, moreRoutes string, files map[string]string) (h *House, err error) {
-	h = &House{stores: st}
+	h = &House{stores: st, patience: r.Patience}
 	root := ""
 	if h.Binary, root, err = buildSluice(ctx, r, binary); err != nil {
 		return nil, err
@@ -129,7 +129,11 @@ func (h *House) config(role, listen string) (file, admin string, err error) {
 	}
 	admin = fmt.Sprintf("127.0.0.1:%d", port)
 	file = filepath.Join(h.dir, role+".yaml")
-	text := strings.NewReplacer("@LISTEN@", listen, "@ADMIN@", admin, "@DIR@", h.dir, "@MEMCACHED@", h.stores.Memcached.Addr, "@REDIS@", h.stores.Redis.Addr, "@FEED@", h.feed).Replace(sluiceYAML)
+	patience := ""
+	if h.patience > 0 {
+		patience = ", timeout: " + h.patience.String()
+	}
+	text := strings.NewReplacer("@PATIENCE@", patience, "@LISTEN@", listen, "@ADMIN@", admin, "@DIR@", h.dir, "@MEMCACHED@", h.stores.Memcached.Addr, "@REDIS@", h.stores.Redis.Addr, "@FEED@", h.feed).Replace(sluiceYAML)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return "", "", fmt.Errorf("rig: %w", err)
 	}
@@ -142,6 +146,7 @@ type House struct {
 	Admin                 string // host:port of the gateway's admin listener
 	Binary                string // what was started
 	stores                *Stores
+	patience              time.Duration
 	feed                  string // where sync tells the gateway what changed
 	dir                   string
 }
