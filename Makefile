@@ -38,10 +38,13 @@ conformance: ## OpenResty's own test blocks: make conformance CORPUS=FILE
 regions: build ## three regions on this machine, to watch and to draw in
 	$(GO) run ./bench/regions
 
-bench: bench-money bench-sync bench-warm bench-lua bench-peers ## all benchmarks
+bench: bench-money bench-winners bench-sync bench-warm bench-lua bench-peers ## all benchmarks
 
 bench-money: ## split, ledger, reconcile
 	$(GO) run ./gateway/ledger/moneybench
+
+bench-winners: ## memory of a home's Redis with ten million winners; takes minutes and 3 GB
+	$(GO) run ./bench/winners
 
 bench-sync: ## commit to visible, apply, backlog, join
 	$(GO) run ./bench/sync
@@ -55,4 +58,4 @@ bench-lua: ## a handler's overhead, beside nginx+LuaJIT
 bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
 	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice
 
-.PHONY: help build run test lint simulate drill simulate-sync conformance regions bench bench-money bench-sync bench-warm bench-lua bench-peers
+.PHONY: help build run test lint simulate drill simulate-sync conformance regions bench bench-money bench-winners bench-sync bench-warm bench-lua bench-peers

@@ -178,6 +178,15 @@ func (c *Certifier) tail(ctx context.Context, b int, l ledger.Bucket, r *BucketR
 			return l, fmt.Errorf("%w: %w; post by hand what it says, then trim the stream", ErrFrozen, err)
 		}
 		if len(batches) == 0 {
+			// A settler may have posted and trimmed them since the position was read.
+			known, err := c.Ledger.Positions(ctx, int(c.h.home))
+			if err != nil {
+				return l, fmt.Errorf("reading positions: %w", err)
+			}
+			if now := known[b].Position; l.Position.Before(now) {
+				l.Position = now
+				continue
+			}
 			return l, fmt.Errorf("%w: the win stream goes on at %s, the ledger is at %s: events between them are missing; "+
 				"reconcile the bucket's red packets, correct the ledger, then trim the stream", ErrFrozen, messages[0].ID, l.Position)
 		}

@@ -120,6 +120,33 @@ func (f failingCertify) Certify(ctx context.Context, c ledger.Certificate) error
 }
 
 // What is not the bucket's own fault is tried again, but ever more seldom: epochs are few.
+// A settler that posts and trims the tail while the certifier is about to do so leaves no gap: the
+// ledger has it.
+func TestATailThatASettlerPostedMeanwhileFreezesNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		id := w.fund(twenty)
+		w.draw(id, "a")
+		w.settle()
+		before, err := w.ledger.Positions(ctx, 1)
+		w.must(err)
+		for _, uid := range []string{"b", "c", "d"} {
+			w.draw(id, uid)
+		}
+		w.settle()
+		w.settler.trimAt = time.Time{}
+		w.settle()
+		var r BucketReport
+		l, err := w.certifier.tail(ctx, id.Bucket(), before[id.Bucket()], &r)
+		w.must(err)
+		after, err := w.ledger.Positions(ctx, 1)
+		w.must(err)
+		if l.Position != after[id.Bucket()].Position || r.Posted != 0 {
+			t.Fatalf("%+v, and the ledger is at %v", l, after[id.Bucket()].Position)
+		}
+	})
+}
+
 func TestTriesToCertifyRestEverLonger(t *testing.T) {
 	w := newWorld(t, miniredis.RunT(t).Addr(), false)
 	ctx := context.Background()
