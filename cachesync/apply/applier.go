@@ -53,7 +53,7 @@ type Config struct {
 	// Situation is asked before each write; nil means the zero Situation.
 	Situation func() Situation
 	// Applied is called for every key after it was written: what process-local copies live
-	// by. nil means that nobody listens.
+	// by. It may be called by two goroutines at once. nil means that nobody listens.
 	Applied func(key string, v record.Version)
 
 	// MaxPending bounds the bytes read and not yet written; zero value means 256 MB.
@@ -104,8 +104,6 @@ type Applier struct {
 	fixes chan fix
 	fence context.CancelCauseFunc // ends Run: another process took over
 	stats stats
-
-	downSince time.Time // the writer's: since when a node is down
 }
 
 type fix struct {

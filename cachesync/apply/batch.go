@@ -117,6 +117,17 @@ func (c *Counts) again(w *Write) {
 	}
 }
 
+// add counts another Batch's in.
+func (c *Counts) add(o Counts) {
+	c.Gets, c.Adds, c.CAS = c.Gets+o.Gets, c.Adds+o.Adds, c.CAS+o.CAS
+	c.Stored, c.Kept = c.Stored+o.Stored, c.Kept+o.Kept
+	c.Conflicts, c.Failed = c.Conflicts+o.Conflicts, c.Failed+o.Failed
+	c.Withdrawn, c.Skipped = c.Withdrawn+o.Withdrawn, c.Skipped+o.Skipped
+	c.Repaired, c.Bytes = c.Repaired+o.Repaired, c.Bytes+o.Bytes
+	c.AgainEqual, c.AgainMissing = c.AgainEqual+o.AgainEqual, c.AgainMissing+o.AgainMissing
+	c.AgainOlder += o.AgainOlder
+}
+
 // Writes is the number of operations that could change memcached.
 func (c Counts) Writes() int64 { return c.Adds + c.CAS }
 

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/record"
 )
@@ -37,6 +39,9 @@ func (p *pending) add(at int, c *changelog.Change) {
 	if !ok {
 		i = int32(len(p.writes))
 		p.index[c.Key] = i
+		if len(p.writes) == cap(p.writes) { // append would grow a large one by a quarter, and copy it again and again
+			p.writes = slices.Grow(p.writes, max(64, len(p.writes)))
+		}
 		p.writes = append(p.writes, Write{Key: c.Key})
 		p.bucket = append(p.bucket, int16(at))
 		p.counts = append(p.counts, 0)

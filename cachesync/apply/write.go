@@ -3,6 +3,8 @@ package apply
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/cachesync/memcache"
@@ -16,24 +18,40 @@ const (
 	hotKeys    = 128
 )
 
+// writers write the batches of one turn, whose keys are all different: while memcached works on
+// one batch, the next is made.
+const writers = 2
+
+// writer is one of them.
+type writer struct {
+	Batch
+	downSince time.Time // since when a node is down
+}
+
 // writeAll takes turns with the reader: whatever was read while the last turn was being
 // written is the next one, so batches grow with the load and are small without it.
 func (a *Applier) writeAll(ctx context.Context) {
 	spare := newPending(len(a.cfg.Buckets))
-	var b Batch
-	b.Now = a.cfg.Now
+	var all [writers]writer
+	for i := range all {
+		all[i].Now = a.cfg.Now
+	}
 	for {
 		turn := a.take(ctx, spare)
 		if turn == nil {
 			return
 		}
-		a.write(ctx, &b, turn)
+		a.write(ctx, &all, turn)
 		if ctx.Err() != nil {
 			return // not written whole: its positions must not count
 		}
 		a.done(turn)
+		var sum Counts
+		for i := range all {
+			sum.add(all[i].Counts)
+		}
 		a.stats.mu.Lock()
-		a.stats.counts = b.Counts
+		a.stats.counts = sum
 		a.stats.mu.Unlock()
 		turn.reset()
 		spare = turn
@@ -97,7 +115,8 @@ func (a *Applier) tryTake(spare *pending) *pending {
 
 // staleAfter is how old the last answer of the source may be when what it brought is written.
 // Beyond it this process was paused, or cut off with changes in its hands: others may have
-// moved on, so the keys are only asked to be refilled.
+// moved on, so the keys are only asked to be refilled. So are those behind a batch that took
+// longer than that.
 const staleAfter = 1200 * time.Millisecond
 
 // judge gives every bucket its lag and its mode, and returns the highest one that has
@@ -118,34 +137,68 @@ func (a *Applier) judge(now time.Time) Mode {
 }
 
 // write brings one turn into memcached, batch by batch, each until it is whole.
-func (a *Applier) write(ctx context.Context, b *Batch, p *pending) {
+func (a *Applier) write(ctx context.Context, all *[writers]writer, p *pending) {
 	a.stats.rounds.Add(1)
 	now := a.cfg.Now()
 	a.transform(p, now)
-	last := now
-	for from := 0; from < len(p.writes) && ctx.Err() == nil; from += a.cfg.BatchSize {
-		batch := p.writes[from:min(from+a.cfg.BatchSize, len(p.writes))]
-		if a.cfg.Now().Sub(last) > staleAfter { // paused, or held up by a node: see staleAfter
-			for i := from; i < len(p.writes); i++ {
-				p.writes[i].Record = record.Unset(p.writes[i].Record)
-			}
+	t := &turn{pending: p, size: a.cfg.BatchSize}
+	if len(p.writes) <= t.size {
+		a.writeBatches(ctx, &all[0], t, now)
+		return
+	}
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() { a.writeBatches(ctx, &all[i], t, now) })
+	}
+	wg.Wait()
+}
+
+// turn is a pending being written.
+type turn struct {
+	*pending
+	size  int
+	from  atomic.Int64 // the next batch begins here
+	stale atomic.Bool  // what is left is too old to be written as values
+}
+
+func (t *turn) next() []Write {
+	to := int(t.from.Add(int64(t.size)))
+	return t.writes[min(to-t.size, len(t.writes)):min(to, len(t.writes))]
+}
+
+// writeBatches is one writer's part of a turn.
+func (a *Applier) writeBatches(ctx context.Context, w *writer, t *turn, last time.Time) {
+	for batch := t.next(); len(batch) > 0 && ctx.Err() == nil; batch = t.next() {
+		now := a.cfg.Now()
+		if now.Sub(last) > staleAfter { // paused, or held up by a node, in the batch before: see staleAfter
+			t.stale.Store(true)
 		}
-		a.insist(ctx, b, batch)
-		done := a.cfg.Now()
-		last = done
-		a.stats.mu.Lock()
-		for i := range batch {
-			if batch[i].Outcome != Stored {
-				continue // repeated: it was visible before
-			}
-			a.stats.lags.record(a.clock.lag(batch[i].Record.CommitMS, done))
-		}
-		a.stats.mu.Unlock()
-		if a.cfg.Applied != nil {
+		last = now
+		if t.stale.Load() {
 			for i := range batch {
-				a.cfg.Applied(batch[i].Key, batch[i].Record.Version)
+				batch[i].Record = record.Unset(batch[i].Record)
 			}
 		}
+		a.insist(ctx, w, batch)
+		a.tell(batch, a.cfg.Now())
+	}
+}
+
+// tell counts what was written, and lets copies in processes know.
+func (a *Applier) tell(batch []Write, now time.Time) {
+	a.stats.mu.Lock()
+	for i := range batch {
+		if batch[i].Outcome != Stored {
+			continue // repeated: it was visible before
+		}
+		a.stats.lags.record(a.clock.lag(batch[i].Record.CommitMS, now))
+	}
+	a.stats.mu.Unlock()
+	if a.cfg.Applied == nil {
+		return
+	}
+	for i := range batch {
+		a.cfg.Applied(batch[i].Key, batch[i].Record.Version)
 	}
 }
 
@@ -199,27 +252,27 @@ const giveUp = 2 * time.Second
 // insist writes a batch until all of it is there. A node that stays down is not waited for:
 // it comes back empty. A value that memcached will never take becomes a tombstone instead, so
 // that no older one stays behind.
-func (a *Applier) insist(ctx context.Context, b *Batch, batch []Write) {
+func (a *Applier) insist(ctx context.Context, by *writer, batch []Write) {
 	left := batch
 	began := a.cfg.Now()
 	var again []Write
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now := a.cfg.Now()
-		if b.Apply(ctx, a.cfg.Store, left, began) == nil || ctx.Err() != nil {
+		if by.Apply(ctx, a.cfg.Store, left, began) == nil || ctx.Err() != nil {
 			if len(left) == len(batch) {
-				a.downSince = time.Time{}
+				by.downSince = time.Time{}
 			}
 			return
 		}
-		if a.downSince.IsZero() {
-			a.downSince = now
+		if by.downSince.IsZero() {
+			by.downSince = now
 		}
 		again = again[:0:0]
 		for i := range left {
 			w := left[i]
 			switch {
 			case w.Err == nil:
-			case w.Outcome == Skipped && now.Sub(a.downSince) >= giveUp:
+			case w.Outcome == Skipped && now.Sub(by.downSince) >= giveUp:
 				a.giveUp(w.Key)
 			case permanent(w.Err):
 				a.stats.refused.Add(1)
