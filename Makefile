@@ -38,6 +38,9 @@ conformance: ## OpenResty's own test blocks: make conformance CORPUS=FILE
 regions: build ## three regions on this machine, to watch and to draw in
 	$(GO) run ./bench/regions
 
+pgo: build ## the CPU profile that builds are optimised by, from the mix of requests
+	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice -cases mixed,lose,win,enter,hello -connections 64,512 -run 10s -profile default.pgo
+
 bench: bench-money bench-winners bench-sync bench-warm bench-lua bench-peers ## all benchmarks
 
 bench-money: ## split, ledger, reconcile
@@ -58,4 +61,4 @@ bench-lua: ## a handler's overhead, beside nginx+LuaJIT
 bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
 	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice
 
-.PHONY: help build run test lint simulate drill simulate-sync conformance regions bench bench-money bench-winners bench-sync bench-warm bench-lua bench-peers
+.PHONY: help build run test lint simulate drill simulate-sync conformance regions pgo bench bench-money bench-winners bench-sync bench-warm bench-lua bench-peers

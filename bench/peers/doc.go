@@ -2,9 +2,9 @@
 //
 //	make bench-peers            all cases, some fifteen minutes
 //	QUICK=1 make bench-peers    under a minute
+//	make pgo                    the profile of the mix that builds are optimised by (default.pgo)
 //
 //	go run ./bench/peers -cases win -connections 512 -profile win.prof      where a draw's CPU goes
-//	go run ./bench/peers -cases mixed,lose,win,enter,hello -run 10s -profile default.pgo
 //	go run ./bench/peers -stall 2s -connections 64,512      memcached, then Redis, stand still at full load
 //	go run ./bench/peers -soak 10m -connections 512         80 % of the full rate, and the gateway's memory
 //	go run ./bench/peers -peers sluice,before -before OLDBINARY -cases win -rounds 6 -run 1s      what a change brought
