@@ -176,6 +176,9 @@ var Null = ngx.Null
 // while other light threads of the VM go on. f must not touch Lua values.
 func Block(t *vm.Thread, f func()) { ngx.Block(t, f) }
 
+// BlockOn is Block for a job that is in memory already: a closure would be garbage of each request.
+func BlockOn(t *vm.Thread, j ngx.Job) { ngx.BlockOn(t, j) }
+
 // Stats is a snapshot of the counters.
 type Stats struct {
 	VMs, InUse, Idle   int   // of the bundles that are not closed; in use: some request sits in it

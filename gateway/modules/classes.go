@@ -20,6 +20,9 @@ type sight struct {
 	err  error
 }
 
+// Run looks.
+func (s *sight) Run() { s.seen, s.err = s.desk.Look(background(), s.id, s.uid) }
+
 // drawn is a draw and its outcome.
 type drawn struct {
 	vm.Userdata
@@ -30,6 +33,9 @@ type drawn struct {
 	space   [96]byte // of text, where it fits
 	text    string
 }
+
+// Run draws.
+func (d *drawn) Run() { d.outcome, d.err = d.desk.Draw(background(), d.req) }
 
 func (d *drawn) value(c *classes) vm.Value {
 	d.Userdata = vm.Userdata{Data: d, Meta: c.outcome}

@@ -76,7 +76,7 @@ func (m *redpacketModule) look(t *vm.Thread, c *classes) int {
 		return m.push(t, redpacket.ErrNotFound)
 	}
 	s := &sight{desk: m.desk, id: id, uid: t.CheckString(2)}
-	lua.Block(t, func() { s.seen, s.err = s.desk.Look(background(), s.id, s.uid) })
+	lua.BlockOn(t, s)
 	if s.err != nil {
 		return m.push(t, s.err)
 	}
@@ -116,7 +116,7 @@ func (m *redpacketModule) draw(t *vm.Thread, c *classes) int {
 		d.req.N, _ = options.GetStr("key").AsString()
 		d.req.Fan = options.GetStr("fan").Truthy()
 	}
-	lua.Block(t, func() { d.outcome, d.err = d.desk.Draw(background(), d.req) })
+	lua.BlockOn(t, d)
 	if d.err != nil {
 		return m.push(t, d.err)
 	}

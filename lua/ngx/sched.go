@@ -261,22 +261,32 @@ func (tk *task) check(t *vm.Thread) {
 	}
 }
 
-// Block runs f, which may wait for something outside (a backend, a clock),
-// while other light threads of the VM go on. f must not touch Lua values.
-func Block(t *vm.Thread, f func()) {
+// Job is something that may wait for the outside (a backend, a clock).
+type Job interface{ Run() }
+
+type jobFunc func()
+
+func (f jobFunc) Run() { f() }
+
+// Block runs f, which may wait for something outside, while other light threads of the VM go on.
+// f must not touch Lua values.
+func Block(t *vm.Thread, f func()) { BlockOn(t, jobFunc(f)) }
+
+// BlockOn is Block for what every request does: a Job that is there anyway is no garbage, as a closure is.
+func BlockOn(t *vm.Thread, j Job) {
 	v := vmOf(t)
 	tk := v.cur
 	if tk.req.siblings() == 0 {
 		v.release()
-		f()
+		j.Run()
 		v.acquire(tk)
 		return
 	}
-	// Somebody may end the request while f waits: then f is left behind, to
+	// Somebody may end the request while j waits: then j is left behind, to
 	// end when what it waits for is closed or times out.
 	park := v.prepark(tk)
 	go func() {
-		f()
+		j.Run()
 		v.postPark(tk, park, false)
 	}()
 	v.park(tk)
