@@ -239,9 +239,16 @@ func replyError(line []byte) error {
 	return nil
 }
 
+// keptBytes and keptOps are the largest call that is used again: a batch of an applier, 2048
+// records of a few hundred bytes, must fit, or each would be garbage.
+const (
+	keptBytes = 1 << 20
+	keptOps   = 4096
+)
+
 // Recycle keeps the call for another batch, unless it grew large.
 func (k *call) Recycle() {
-	if cap(k.Req) > 256<<10 || cap(k.results) > 4096 {
+	if cap(k.Req) > keptBytes || cap(k.results) > keptOps {
 		return
 	}
 	clear(k.results)
