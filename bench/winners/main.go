@@ -1,6 +1,6 @@
 // Command winners measures how much memory a home's Redis needs for the winners of one red packet.
 //
-//	go run ./bench/winners [-count 10000000] [-clients 512] [-limit 1000000000]
+//	go run ./bench/winners [-count 10000000] [-clients 512] [-limit 1073741824]
 //
 // It funds a red packet, splits it, and draws all shares from it by the real script, through the
 // pipelined client, for users with uids of twelve characters. The streams are emptied on the way, as settle and the
@@ -35,7 +35,7 @@ import (
 func main() {
 	count := flag.Int64("count", redpacket.MaxCount, "shares, and so winners")
 	clients := flag.Int("clients", 512, "draws in flight")
-	limit := flag.Int64("limit", 1_000_000_000, "the most bytes that Redis may use in the end; 0 means any")
+	limit := flag.Int64("limit", 1<<30, "the most bytes that Redis may use in the end, 1gb as redis.conf means it; 0 means any")
 	flag.Parse()
 	h := &servers.Host{Name: "winners"}
 	used, err := run(context.Background(), h, *count, *clients)

@@ -38,6 +38,14 @@ func TestFundDrawSettleReconcile(t *testing.T) {
 		if out := w.draw(id, "late"); out.Kind != SoldOut {
 			t.Fatalf("%+v", out)
 		}
+		if n, err := w.rdb.Exists(context.Background(), w.house.keys[id.Bucket()].sh(id.String())).Result(); n != 0 || err != nil {
+			t.Fatalf("the amounts of a red packet that is sold out stay in Redis, %v", err)
+		}
+		w.must(w.rdb.ScriptFlush(context.Background()).Err()) // as a restart does
+		w.must(w.certifier.Step(context.Background()))
+		if out := w.draw(id, "late"); out.Kind != SoldOut {
+			t.Fatalf("after a restart: %+v", out)
+		}
 		w.settle()
 		r := w.clean(id)
 		if r.Payable != 10000 || r.Unsettled != 0 || r.Left != 0 || r.Awards != 20 {

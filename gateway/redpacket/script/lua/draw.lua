@@ -94,6 +94,9 @@ if not rp[16] and (last or NOW - tonumber(rp[8]) >= 100) then
   local seq = commit(records, event)
   redis.call('HSET', KEYS[6], ARGV[2], value)
   redis.call('HMSET', KEYS[4], 's', s, 'k', T(k + 1), 'la', la, 'ep', p, 'ev', version(), 'et', T(NOW), 'ek', T(k + 1))
+  if last then
+    redis.call('UNLINK', KEYS[5]) -- nobody needs the amounts any more: the ledger has the seed
+  end
   return 'won|' .. share .. '|' .. fen .. '|' .. T(NOW) .. '|' .. seq
 end
 local seq = commit(records, event)
