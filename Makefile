@@ -29,6 +29,9 @@ simulate: ## deterministic simulation of money: make simulate SEEDS=100000
 drill: ## a million draws (DRAWS=...) while every process is killed and stopped, again and again; then the proof
 	SLUICE_DRILL=$(DRAWS) $(GO) test ./gateway/e2e -run TestNoFenIsLostThroughKills -v -timeout 120m
 
+drill-sync: ## every line between regions cut for half a minute, ten joins, a region cut off for ten minutes
+	SLUICE_DRILL=1 $(GO) test ./cachesync -run 'TestRegionsBecomeEqual|TestRegionCutOff' -v -timeout 60m
+
 simulate-sync: ## deterministic simulation of the regions
 	$(GO) run ./cachesync/sim/cmd -seeds $(SEEDS)
 
@@ -61,4 +64,4 @@ bench-lua: ## a handler's overhead, beside nginx+LuaJIT
 bench-peers: build ## the same work on nginx+Lua and plain Go clients; QUICK=1 is short
 	$(GO) run ./bench/peers -sluice $(CURDIR)/sluice
 
-.PHONY: help build run test lint simulate drill simulate-sync conformance regions pgo bench bench-money bench-winners bench-sync bench-warm bench-lua bench-peers
+.PHONY: help build run test lint simulate drill drill-sync simulate-sync conformance regions pgo bench bench-money bench-winners bench-sync bench-warm bench-lua bench-peers

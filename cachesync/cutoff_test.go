@@ -18,10 +18,10 @@ import (
 	"sluice/internal/servers"
 )
 
-// TestRegionCutOffForTenMinutesCostsBoundedMemory is a drill: SLUICE_DRILL=1, and -timeout 30m.
+// TestRegionCutOffForTenMinutesCostsBoundedMemory is a drill: make drill-sync.
 func TestRegionCutOffForTenMinutesCostsBoundedMemory(t *testing.T) {
 	if !drill() {
-		t.Skip("a drill of ten minutes: SLUICE_DRILL=1")
+		t.Skip("a drill of ten minutes: make drill-sync")
 	}
 	const (
 		cutOff    = 10 * time.Minute
