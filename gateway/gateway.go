@@ -142,7 +142,7 @@ func (g *Gateway) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler: g.serve, ErrorHandler: g.refuse, Name: "sluice",
 		Concurrency: l.Connections, MaxConnsPerIP: l.ConnectionsPerIP,
-		ReadBufferSize: l.HeaderBytes, MaxRequestBodySize: l.BodyBytes,
+		ReadBufferSize: l.HeaderBytes, MaxRequestBodySize: l.BodyBytes, HeaderReceived: g.bodyLimit,
 		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
 		NoDefaultContentType: true, CloseOnShutdown: true, TCPKeepalive: true,
 		Logger: quiet{g.log},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -61,6 +62,23 @@ func (g *Gateway) answer(ctx *fasthttp.RequestCtx, v *visit) string {
 	}
 	return r.Name
 }
+
+// bodyLimit lets a body be larger than limits.body_bytes where the route says so.
+func (g *Gateway) bodyLimit(h *fasthttp.RequestHeader) (limits fasthttp.RequestConfig) {
+	if n := h.ContentLength(); n <= g.cfg.Limits.BodyBytes && n != chunked {
+		return limits
+	}
+	path, _, _ := strings.Cut(b2s(h.RequestURI()), "?")
+	var values route.Values
+	r, verdict := g.scripts.Live().(*site.Site).Table.Find(b2s(h.Method()), path, &values)
+	if verdict == route.Found && r.BodyBytes > g.cfg.Limits.BodyBytes {
+		limits.MaxRequestBodySize = r.BodyBytes
+	}
+	return limits
+}
+
+// chunked is the ContentLength of a body that comes in chunks.
+const chunked = -1
 
 // identify gives the request its id and its true client address.
 func (g *Gateway) identify(ctx *fasthttp.RequestCtx, v *visit) {

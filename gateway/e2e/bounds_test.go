@@ -95,6 +95,16 @@ func TestFundRequestsOutOfBoundsNameTheFieldAndLeaveNothing(t *testing.T) {
 	f(`{"amount":1000,"count":5,"audience":"list","list":["a:b"]}`, "list", "invalid")
 	f(`{"amount":1000,"count":5,"audience":"list","list":["`+strings.Repeat("u", 65)+`"]}`, "list", "invalid")
 	f(`{"amount":1000,"count":5,"audience":"list","list":[`+strings.Repeat(`"u",`, redpacket.MaxList)+`"u"]}`, "list", "too_large")
+	// A list as long as it may be, of the longest uids, is no large body for this route.
+	list := make([]string, redpacket.MaxList)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"%064d"`, i)
+	}
+	whole := `{"amount":1000,"count":5,"audience":"list","list":[` + strings.Join(list, ",") + `]`
+	f(whole+`,"mode":"?"}`, "mode", "invalid")
+	if a := sender.do(t, "POST", "/v1/redpackets", whole+strings.Repeat(" ", 1<<20)+"}"); a.Status != 413 {
+		t.Errorf("a body of 2 MB: %d %.200s", a.Status, a.Body)
+	}
 	// Prize tables.
 	portal := func(amount, count, prizes string) string {
 		return fmt.Sprintf(`{"mode":"portal","amount":%s,"count":%s,"prizes":%s}`, amount, count, prizes)

@@ -8,6 +8,7 @@
 //	    content: redpacket_draw.lua
 //	    enabled: true                       # the kill switch: false answers 503 "later"
 //	    budget: {wall_time: 500ms}          # overrides the defaults of sluice.yaml
+//	    body_bytes: 1048576                 # a body may be larger than limits.body_bytes
 //
 // A path parameter is 1 to 64 characters of [A-Za-z0-9_.~-]: what a client
 // puts there can never break out of a cache key. Anything else in its place

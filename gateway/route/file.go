@@ -34,6 +34,8 @@ type Route struct {
 	Log          []string `yaml:"log"`
 	// Budget overrides the defaults of sluice.yaml; zero fields keep them.
 	Budget Budget `yaml:"budget"`
+	// BodyBytes is the most that a body may take, at least limits.body_bytes; zero value means that.
+	BodyBytes int `yaml:"body_bytes"`
 
 	// Params are the names in Path, in order.
 	Params []string `yaml:"-"`
@@ -50,6 +52,9 @@ type Budget struct {
 	MemoryBytes  int64         `yaml:"memory_bytes"`
 	OutputBytes  int64         `yaml:"output_bytes"`
 }
+
+// maxBody bounds BodyBytes: a body stands in memory whole.
+const maxBody = 64 << 20
 
 // On says whether the kill switch lets requests through.
 func (r *Route) On() bool { return r.Enabled == nil || *r.Enabled }
@@ -113,6 +118,8 @@ func (r *Route) check(exists func(string) bool) error {
 		return errors.New("content names no script")
 	case r.Budget.Instructions < 0 || r.Budget.WallTime < 0 || r.Budget.MemoryBytes < 0 || r.Budget.OutputBytes < 0:
 		return errors.New("budget is below zero")
+	case r.BodyBytes < 0 || r.BodyBytes > maxBody:
+		return fmt.Errorf("body_bytes is %d; it must be from 0 to %d", r.BodyBytes, maxBody)
 	}
 	for _, script := range r.Scripts() {
 		if !exists(script) {
