@@ -23,7 +23,7 @@ func (r *run) load(ctx context.Context) error {
 	r.ledger.position, r.ledger.counts = saved.Position, saved.Counts
 	r.ledger.sample.Restore(saved.Sample)
 	r.rowsAtStart, r.readRows, r.readBad = saved.Counts.Rows, saved.Counts.Rows, saved.Counts.Bad
-	now := r.canaries(ctx)
+	now := r.canaries(ctx, nil)
 	for _, t := range r.targets {
 		for addr, n := range t.nodes {
 			key := t.Name + " " + addr
@@ -35,14 +35,25 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
-// canaries are the ids that tell whether a node lost its data.
-func (r *run) canaries(ctx context.Context) map[string]string {
+// canaries are the ids that tell whether a node lost its data. A node that does not answer keeps the
+// one it had: it stands for all that was written since.
+func (r *run) canaries(ctx context.Context, had map[string]string) map[string]string {
 	ids := map[string]string{}
 	for _, t := range r.targets {
 		for _, addr := range t.c.Nodes() {
-			ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
-			if t.c.DoNode(ctx, addr, ops); ops[0].Err == nil {
-				ids[t.Name+" "+addr] = string(ops[0].Value)
+			key := t.Name + " " + addr
+			if id, ok := had[key]; ok {
+				ids[key] = id
+			}
+			for range 3 { // a slow node has not lost its data
+				ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
+				if t.c.DoNode(ctx, addr, ops) != nil {
+					continue
+				}
+				if delete(ids, key); ops[0].Err == nil {
+					ids[key] = string(ops[0].Value)
+				}
+				break
 			}
 		}
 	}
@@ -56,7 +67,7 @@ func (r *run) save(ctx context.Context) error {
 		return ctx.Err()
 	}
 	r.ledger.snapshot(&r.st)
-	r.st.Canaries, r.st.SavedAt = r.canaries(ctx), r.cfg.Clock()
+	r.st.Canaries, r.st.SavedAt = r.canaries(ctx, r.st.Canaries), r.cfg.Clock()
 	// A node that must be warmed again must be so after a restart too.
 	for _, t := range r.targets {
 		for addr, n := range t.nodes {
