@@ -35,6 +35,7 @@ func (h *house) redPackets() int {
 // Every number at and past its bounds, and every word that is not one of those allowed: a 4xx that names
 // the field, and nothing is stored.
 func TestFundRequestsOutOfBoundsNameTheFieldAndLeaveNothing(t *testing.T) {
+	t.Parallel()
 	h := startHouse(t)
 	sender := newClient(h.addr, h.token("sender", "fund"))
 	f := func(body, field, code string) {
@@ -196,6 +197,7 @@ func TestFundRequestsOutOfBoundsNameTheFieldAndLeaveNothing(t *testing.T) {
 // A provider's callback counts when it is signed, of now, and for the sum that was asked for; and
 // then once.
 func TestForgedOldAndWrongCallbacksFundNothing(t *testing.T) {
+	t.Parallel()
 	const secret = "the provider's secret, 32 bytes or more"
 	var asked atomic.Int64
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1) }))
@@ -268,6 +270,7 @@ func TestForgedOldAndWrongCallbacksFundNothing(t *testing.T) {
 // The commands for pay-outs and statements refuse what they cannot mean, with exit code 2, or 1
 // where the file is at fault, and say where.
 func TestPayoutAndStatementCommandsRefuseWhatTheyCannotMean(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	f := func(want int, word string, args ...string) {
 		t.Helper()

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/internal/servers"
 )
 
 // binary is ./sluice as it was built for this run.
@@ -32,6 +34,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)
 	}
+	// What sluice.yaml of startHouse takes from the environment.
+	os.Setenv("E2E_ADMIN", adminToken)
+	os.Setenv("E2E_SECRET", testSecret)
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -41,7 +46,6 @@ func TestMain(m *testing.M) {
 type process struct {
 	t    *testing.T
 	args []string
-	env  []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -68,9 +72,9 @@ func (l *lockedBuffer) String() string {
 }
 
 // start runs sluice with args; it is killed when the test ends.
-func start(t *testing.T, env []string, args ...string) *process {
+func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, args: args, env: env, out: &lockedBuffer{}}
+	p := &process{t: t, args: args, out: &lockedBuffer{}}
 	p.start()
 	t.Cleanup(func() {
 		p.kill()
@@ -88,7 +92,6 @@ func start(t *testing.T, env []string, args ...string) *process {
 func (p *process) start() {
 	p.t.Helper()
 	cmd := exec.Command(binary, p.args...)
-	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Dir = p.t.TempDir()
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -113,6 +116,15 @@ func (p *process) signal(s os.Signal) {
 	defer p.mu.Unlock()
 	p.cmd.Process.Signal(s)
 }
+
+// pause stops it, and returns when all of it stands.
+func (p *process) pause() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	servers.AwaitStopped(p.t, p.cmd.Process.Pid)
+}
+
+func (p *process) resume() { p.signal(syscall.SIGCONT) }
 
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)

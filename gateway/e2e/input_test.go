@@ -11,8 +11,9 @@ import (
 )
 
 func TestBadInputGetsAClearAnswer(t *testing.T) {
+	t.Parallel()
 	h := startHouse(t)
-	user := newClient(h.addr, h.token("u1", ""))
+	user := newClient(h.addr, mustSluice(t, "token", "-c", h.file, "--uid", "u1"))
 	sender := newClient(h.addr, h.token("sender", "fund"))
 	nobody := newClient(h.addr, "")
 	forged := newClient(h.addr, user.token[:len(user.token)-4]+"AAAA")
@@ -85,6 +86,7 @@ func TestBadInputGetsAClearAnswer(t *testing.T) {
 }
 
 func TestAnIdempotencyKeyIsOneRedPacket(t *testing.T) {
+	t.Parallel()
 	h := startHouse(t)
 	sender := newClient(h.addr, h.token("sender", "fund"))
 	key := []string{"Idempotency-Key", "order-1"}
@@ -99,6 +101,7 @@ func TestAnIdempotencyKeyIsOneRedPacket(t *testing.T) {
 }
 
 func TestSlowAndSilentConnectionsAreCut(t *testing.T) {
+	t.Parallel()
 	h := startHouse(t)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway/token"
 	"sluice/internal/servers"
 )
 
@@ -69,10 +68,6 @@ func TestNoFenIsLostThroughKills(t *testing.T) {
 // drill draws for all users in their order, through all faults.
 func drill(t *testing.T, h *house, id string, n size, users []string) []asked {
 	t.Helper()
-	ring, err := token.NewRing([]token.Key{{ID: "k1", Algorithm: "HS256", Secret: testSecret}}, 0, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
 	results := make([]asked, len(users))
 	var next, finished atomic.Int64
 	var wg sync.WaitGroup
@@ -85,7 +80,7 @@ func drill(t *testing.T, h *house, id string, n size, users []string) []asked {
 				if u >= len(users) {
 					return
 				}
-				c.token, _ = ring.Mint(token.Claims{UID: users[u]}, time.Hour)
+				c.token = h.token(users[u], "")
 				results[u] = drawUntilAnswered(c, id)
 				finished.Add(1)
 			}

@@ -10,7 +10,6 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"sluice/gateway/redpacket/history"
-	"sluice/gateway/token"
 )
 
 // Histories of concurrent draws from real processes, over HTTP, are
@@ -19,10 +18,6 @@ import (
 func TestHistoriesOfRealProcessesAreLinearizable(t *testing.T) {
 	h := startHouse(t)
 	funder := newClient(h.addr, h.token("sender", "fund"))
-	ring, err := token.NewRing([]token.Key{{ID: "k1", Algorithm: "HS256", Secret: testSecret}}, 0, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const count, clients, each = 12, 6, 12
 	kills := []func(){
 		func() {},
@@ -42,7 +37,7 @@ func TestHistoriesOfRealProcessesAreLinearizable(t *testing.T) {
 				conn := newClient(h.addr, "")
 				for range each {
 					op := history.Draw{UID: fmt.Sprint("u", rng.IntN(count+6))}
-					conn.token, _ = ring.Mint(token.Claims{UID: op.UID}, time.Hour)
+					conn.token = h.token(op.UID, "")
 					call := time.Since(start).Nanoseconds()
 					a, err := conn.try("POST", "/v1/redpackets/"+id+"/draw", "")
 					back := time.Since(start).Nanoseconds()

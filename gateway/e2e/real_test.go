@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"sluice/gateway/token"
 	"sluice/internal/servers"
 )
 
@@ -14,7 +16,7 @@ import (
 type house struct {
 	t          *testing.T
 	file       string
-	env        []string
+	ring       *token.Ring
 	addr       string
 	gateAdmin  string
 	settleAddr string
@@ -59,13 +61,12 @@ ledger: {dsn: "%s"}
 	if err := os.WriteFile(h.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.env = []string{"E2E_ADMIN=" + adminToken, "E2E_SECRET=" + testSecret}
-	for _, v := range h.env {
-		name, value, _ := strings.Cut(v, "=")
-		t.Setenv(name, value)
+	var err error
+	if h.ring, err = token.NewRing([]token.Key{{ID: "k1", Algorithm: "HS256", Secret: testSecret}}, 0, time.Now); err != nil {
+		t.Fatal(err)
 	}
-	h.settle = start(t, h.env, "settle", "-c", h.file, "--admin", h.settleAddr)
-	h.gateway = start(t, h.env, "gateway", "-c", h.file)
+	h.settle = start(t, "settle", "-c", h.file, "--admin", h.settleAddr)
+	h.gateway = start(t, "gateway", "-c", h.file)
 	awaitReady(t, h.settle, h.settleAddr)
 	awaitReady(t, h.gateway, h.gateAdmin)
 	return h
@@ -83,7 +84,11 @@ func copyScripts(t *testing.T) string {
 
 func (h *house) token(uid, scope string) string {
 	h.t.Helper()
-	return mustSluice(h.t, "token", "-c", h.file, "--uid", uid, "--scope", scope)
+	text, err := h.ring.Mint(token.Claims{UID: uid, Scope: scope}, time.Hour)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return text
 }
 
 // fund funds a red packet and waits until it is open.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -118,12 +117,21 @@ func (o *outage) command(want func(out string) bool, name string, args ...string
 
 // quarantine proves that all shares the ledger knows no winner of are held: those who were told
 // of one, and newcomers, hear "later" or the very same; operators see it; and each share ends with
-// who was told of it, or goes back.
-func (o *outage) quarantine(known, told int) {
+// who was told of it, or goes back. The ledger knows what Redis had told settle before it was
+// paused: the wins up to known at least, and one more when its answer was on the way. It returns
+// how many shares were held.
+func (o *outage) quarantine(known, told int) (held int) {
 	t := o.t
 	t.Helper()
-	held := outageShares - known
-	o.command(func(out string) bool { return strings.Contains(out, fmt.Sprintf("quarantined  %d\n", held)) }, "show", o.id)
+	o.command(func(out string) bool {
+		_, rest, _ := strings.Cut(out, "quarantined")
+		fmt.Sscan(rest, &held)
+		return held > 0
+	}, "show", o.id)
+	if held > outageShares-known || held < outageShares-told {
+		t.Fatalf("%d shares are held; %d to %d of %d were known as won", held, known, told, outageShares)
+	}
+	known = outageShares - held
 	o.command(func(out string) bool { return strings.Count(out, "  held  ") == held }, "quarantined", o.id)
 	o.same(1, known)
 	for u := known + 1; u <= told+3; u++ {
@@ -150,6 +158,7 @@ func (o *outage) quarantine(known, told int) {
 		return nil
 	})
 	o.proved(told)
+	return held
 }
 
 // proved ends a test: the money fits to the fen, and no share went twice.
@@ -194,6 +203,7 @@ func (o *outage) metric(name string) string {
 // A Redis that lost the end of its AOF, in the middle of a command, is behind the ledger: that
 // shows, and what nobody knows is held.
 func TestAnAOFCutByHandGivesNoShareTwice(t *testing.T) {
+	t.Parallel()
 	o := startOutage(t)
 	o.win(1, 5)
 	o.settled()
@@ -207,28 +217,29 @@ func TestAnAOFCutByHandGivesNoShareTwice(t *testing.T) {
 	}
 	o.win(6, 12)
 	o.settled()
-	o.settle.signal(syscall.SIGSTOP)
+	o.settle.pause()
 	o.win(13, 15) // acknowledged, and in no ledger
 	o.redis.Kill()
 	if err := os.Truncate(files[0], cut.Size()+11); err != nil {
 		t.Fatal(err)
 	}
 	o.redis.Start()
-	o.settle.signal(syscall.SIGCONT)
-	o.quarantine(12, 15)
-	if n := o.metric("sluice_quarantined_shares_total"); n != fmt.Sprint(outageShares-12) {
-		t.Errorf("sluice_quarantined_shares_total is %q", n)
+	o.settle.resume()
+	held := o.quarantine(12, 15)
+	if n := o.metric("sluice_quarantined_shares_total"); n != fmt.Sprint(held) {
+		t.Errorf("sluice_quarantined_shares_total is %q, %d were held", n, held)
 	}
 }
 
 // An older RDB that is put back may know all that the ledger knows, and still have forgotten what
 // users were told: then nothing shows it, and `certify --restored` says it.
 func TestAnOldRDBPutBackGivesNoShareTwice(t *testing.T) {
+	t.Parallel()
 	o := startOutage(t)
 	o.win(1, 6)
 	o.settled()
 	o.do("SAVE")
-	o.settle.signal(syscall.SIGSTOP)
+	o.settle.pause()
 	o.win(7, 9) // acknowledged, and in no ledger
 	o.redis.Kill()
 	rdb, err := os.ReadFile(filepath.Join(o.redis.Dir, "dump.rdb"))
@@ -256,7 +267,7 @@ func TestAnOldRDBPutBackGivesNoShareTwice(t *testing.T) {
 	if !strings.Contains(out, fmt.Sprintf("quarantined %d ", outageShares-6)) {
 		t.Errorf("certify:\n%s", out)
 	}
-	o.settle.signal(syscall.SIGCONT)
+	o.settle.resume()
 	o.quarantine(6, 9)
 }
 
@@ -303,16 +314,17 @@ func (o *outage) turn(promoted *servers.RedisServer) {
 // An answer that waited for a replica is not lost with the primary, whoever promotes
 // the replica: somebody by hand, or Sentinel.
 func TestAPromotedReplicaKeepsWhatWaitedForIt(t *testing.T) {
+	t.Parallel()
 	f := func(name string, promote func(t *testing.T, o *outage, replica *servers.RedisServer)) {
 		t.Run(name, func(t *testing.T) {
 			o := startOutage(t)
 			replica := o.follow()
 			o.point(fmt.Sprintf("addrs: [%q]", o.redis.Addr), fmt.Sprintf("addrs: [%q]\n  replicas: 1", o.redis.Addr))
 			o.win(1, 10)
-			o.settle.signal(syscall.SIGSTOP)
+			o.settle.pause()
 			o.win(11, 14) // in the replica, and in no ledger
 			promote(t, o, replica)
-			o.settle.signal(syscall.SIGCONT)
+			o.settle.resume()
 			o.turn(replica)
 			o.same(1, 14)
 			o.win(15, outageShares)
@@ -373,6 +385,7 @@ func TestAPromotedReplicaKeepsWhatWaitedForIt(t *testing.T) {
 
 // A replica that was behind when it was promoted is behind the ledger: that shows.
 func TestAPromotedReplicaThatWasBehindGivesNoShareTwice(t *testing.T) {
+	t.Parallel()
 	o := startOutage(t)
 	o.win(1, 4)
 	replica := o.follow()

@@ -19,25 +19,31 @@ import (
 type tryOut struct {
 	*process
 	addr, admin, data, scripts string
+	tokens                     map[string]string // by uid and scope
 }
 
 func startRun(t *testing.T) *tryOut {
 	t.Helper()
 	r := &tryOut{
 		addr: fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t)), admin: fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t)),
-		data: filepath.Join(t.TempDir(), "data"), scripts: copyScripts(t),
+		data: filepath.Join(t.TempDir(), "data"), scripts: copyScripts(t), tokens: map[string]string{},
 	}
-	r.process = start(t, nil, "run", "--data", r.data, "--scripts", r.scripts, "--listen", r.addr, "--admin", r.admin)
+	r.process = start(t, "run", "--data", r.data, "--scripts", r.scripts, "--listen", r.addr, "--admin", r.admin)
 	awaitReady(t, r.process, r.admin)
 	return r
 }
 
 func (r *tryOut) token(uid, scope string) string {
 	r.t.Helper()
-	return mustSluice(r.t, "token", "--data", r.data, "--uid", uid, "--scope", scope)
+	key := uid + " " + scope
+	if r.tokens[key] == "" {
+		r.tokens[key] = mustSluice(r.t, "token", "--data", r.data, "--uid", uid, "--scope", scope)
+	}
+	return r.tokens[key]
 }
 
 func TestTheCurlLinesOfRunWorkWhenPasted(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	var lines [][]string
 	eventually(t, 10*time.Second, func() error {
@@ -66,6 +72,7 @@ func TestTheCurlLinesOfRunWorkWhenPasted(t *testing.T) {
 }
 
 func TestARestartLosesNoMoney(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	sender := newClient(r.addr, r.token("sender", "fund"))
 	id := fund(t, sender, `{"amount":100000,"count":200}`)
@@ -99,6 +106,7 @@ func TestARestartLosesNoMoney(t *testing.T) {
 }
 
 func TestASavedHandlerIsLiveAtOnceAndABrokenOneNever(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	file := filepath.Join(r.scripts, "me_wins.lua")
 	user := newClient(r.addr, r.token("u1", ""))
@@ -177,6 +185,7 @@ func adminTokenOf(t *testing.T, data string) string {
 }
 
 func TestSIGTERMFinishesWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	file := filepath.Join(r.scripts, "me_wins.lua")
 	if err := os.WriteFile(file, []byte("ngx.sleep(1)\nngx.say('slept')"), 0o644); err != nil {
@@ -207,6 +216,7 @@ func TestSIGTERMFinishesWhatIsInFlight(t *testing.T) {
 }
 
 func TestRoomEntry(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	admin := newClient(r.admin, adminTokenOf(t, r.data))
 	f := func(method, path, body string, status int) answer {
@@ -248,6 +258,7 @@ func TestRoomEntry(t *testing.T) {
 }
 
 func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	admin := newClient(r.admin, adminTokenOf(t, r.data))
 	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":1000,"count":5}`)
@@ -279,6 +290,7 @@ func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
 
 // Who is blocked hears what is over for everybody, and always so; a draw that the home would decide is 403.
 func TestABlockedUserWinsNothingAndHearsWhatIsOver(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	admin := newClient(r.admin, adminTokenOf(t, r.data))
 	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":400,"count":2}`)
@@ -312,6 +324,7 @@ func TestABlockedUserWinsNothingAndHearsWhatIsOver(t *testing.T) {
 }
 
 func TestACloseRefundsAndProves(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":10000,"count":20}`)
 	for _, uid := range []string{"a", "b", "c"} {
@@ -342,6 +355,7 @@ func TestACloseRefundsAndProves(t *testing.T) {
 // The Redis of `sluice run` is gone with the process: a close is told when the ledger has it, of a
 // red packet in one bucket as of one that is spread.
 func TestACloseThatWasToldOutlivesKill(t *testing.T) {
+	t.Parallel()
 	r := startRun(t)
 	sender := newClient(r.addr, r.token("sender", "fund"))
 	for _, body := range []string{`{"amount":10000,"count":20}`, `{"amount":10000,"count":20,"parts":4}`} {

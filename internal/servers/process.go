@@ -122,18 +122,23 @@ func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 func (p *Process) Pause() {
 	p.tb.Helper()
 	p.signal(syscall.SIGSTOP)
+	AwaitStopped(p.tb, p.PID())
+}
+
+// AwaitStopped waits until no thread of a process that was sent SIGSTOP runs any more.
+func AwaitStopped(tb TB, pid int) {
+	tb.Helper()
 	for range 1000 {
-		if p.stopped() {
+		if stopped(pid) {
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	p.tb.Fatalf("servers: %s (pid %d) did not stop", p.path, p.PID())
+	tb.Fatalf("servers: process %d did not stop", pid)
 }
 
-// stopped tells whether no thread of the server runs.
-func (p *Process) stopped() bool {
-	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, name := range stats {
 		text, _ := os.ReadFile(name)
 		// "pid (name) state ...", and the name may hold anything.
