@@ -292,7 +292,7 @@ func TestRelaysKilledAndPausedLoseNothing(t *testing.T) {
 		f()
 	}
 	wg.Wait()
-	check(t, &house{t: t, file: w.Region("bj1").File, addr: w.Region("bj1").Public}, id, amount, shares, userNames(users), results[:])
+	check(t, &house{t: t, ring: w.ring, file: w.Region("bj1").File, addr: w.Region("bj1").Public}, id, amount, shares, userNames(users), results[:])
 	// Whoever asks again, wherever, hears the same.
 	for range 200 {
 		u := rand.IntN(users)
