@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/record"
 )
 
@@ -310,13 +311,9 @@ func (u *Users) Live() Source { return &Users{RDB: u.RDB} }
 
 // Snapshot implements Snapshotter for the live changes of one bucket.
 func (u *Users) Snapshot(ctx context.Context, bucket int, emit func([]Filled) error) error {
-	var node redis.Cmdable = u.RDB
-	if cluster, ok := u.RDB.(*redis.ClusterClient); ok { // which would scan one node or another
-		master, err := cluster.MasterForKey(ctx, liveKey(bucket, ""))
-		if err != nil {
-			return fmt.Errorf("cachesync: list live users of bucket %d: %w", bucket, err)
-		}
-		node = master
+	node, err := goredis.Owner(ctx, u.RDB, liveKey(bucket, "")) // a cluster would scan one node or another
+	if err != nil {
+		return fmt.Errorf("cachesync: list live users of bucket %d: %w", bucket, err)
 	}
 	iter := node.Scan(ctx, 0, liveKey(bucket, "*"), 1000).Iterator()
 	var keys []string

@@ -109,7 +109,7 @@ func (n names) missing(u vm.Use) string {
 		at += dot + 1
 		field, _, more := strings.Cut(u.Name[at:], ".")
 		switch full := table + "." + field; {
-		case !complete[table], u.Set && !more:
+		case !slices.Contains(complete, table), u.Set && !more:
 			return ""
 		case !n[full]:
 			return full
@@ -118,14 +118,8 @@ func (n names) missing(u vm.Use) string {
 }
 
 // complete are the tables whose fields are all known.
-var complete = func() map[string]bool {
-	all := map[string]bool{}
-	for _, t := range []string{"ngx", "ngx.req", "ngx.resp", "ngx.location", "ngx.timer", "ngx.thread", "ngx.worker", "ngx.config", "ngx.re",
-		"string", "table", "math", "os", "coroutine", "bit"} {
-		all[t] = true
-	}
-	return all
-}()
+var complete = []string{"ngx", "ngx.req", "ngx.resp", "ngx.location", "ngx.timer", "ngx.thread", "ngx.worker", "ngx.config", "ngx.re",
+	"string", "table", "math", "os", "coroutine", "bit"}
 
 var position = regexp.MustCompile(`^(?:@|\.\.\.)?([^\n:]+):(\d+): (.*)`)
 
@@ -173,16 +167,15 @@ func (r *Runtime) known() names {
 	}
 	g := v.State.Globals()
 	add("", g)
-	for _, lib := range []string{"ngx", "string", "table", "math", "os", "io", "coroutine", "debug", "bit", "package", "jit"} {
-		if t := g.GetStr(lib).AsTable(); t != nil {
-			add(lib+".", t)
-		}
-	}
-	if n := g.GetStr("ngx").AsTable(); n != nil {
-		for _, sub := range []string{"req", "resp", "location", "timer", "thread", "worker", "config", "re", "socket"} {
-			if t := n.GetStr(sub).AsTable(); t != nil {
-				add("ngx."+sub+".", t)
+	for _, name := range complete {
+		t := g
+		for field := range strings.SplitSeq(name, ".") {
+			if t != nil {
+				t = t.GetStr(field).AsTable()
 			}
+		}
+		if t != nil {
+			add(name+".", t)
 		}
 	}
 	for _, k := range []string{"ngx.ctx", "ngx.status", "ngx.headers_sent", "ngx.is_subrequest", "ngx.req.get_query_args", "_G", "arg"} {

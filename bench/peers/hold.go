@@ -9,8 +9,6 @@ import (
 
 	"sluice/bench/load"
 	"sluice/bench/load/arrival"
-	"sluice/bench/load/record"
-	"sluice/bench/load/token"
 	"sluice/bench/peers/rig"
 	"sluice/bench/procs"
 )
@@ -88,7 +86,7 @@ func stallOne(ctx context.Context, p *peer, store *rig.Proc, conns int, d time.D
 	rss, stop := watch(ctx, p.gateway)
 	defer stop()
 	up := runUp(conns)
-	res, err := hold(ctx, p, "win", load.Config{Closed: true, Connections: conns, MaxConnections: conns, RunUp: up,
+	res, err := drive(ctx, p, "win", load.Config{Closed: true, Connections: conns, MaxConnections: conns, RunUp: up,
 		Duration: stallBefore + d + stallAfter, Measure: func(begin bool) {
 			if !begin {
 				return
@@ -154,7 +152,7 @@ func soak(ctx context.Context, o options, p *peer, d time.Duration) error {
 			fmt.Printf("minute %2d: at most %.0f MB\n", i+1, rss.most(time.Duration(i)*time.Minute, time.Duration(i+1)*time.Minute))
 		}
 	}()
-	res, err := hold(ctx, p, "mixed", load.Config{Curve: arrival.Constant{Rate: rate}, Poisson: true, Connections: conns, RunUp: time.Second, Duration: d})
+	res, err := drive(ctx, p, "mixed", load.Config{Curve: arrival.Constant{Rate: rate}, Poisson: true, Connections: conns, RunUp: time.Second, Duration: d})
 	if err != nil {
 		return err
 	}
@@ -162,20 +160,4 @@ func soak(ctx context.Context, o options, p *peer, d time.Duration) error {
 	fmt.Printf("%d requests, %d errors %v; p50 %.0f us, p99 %.0f us\n", res.Requests, res.Errors, res.Statuses, res.Latency.P50, res.Latency.P99)
 	fmt.Printf("rss_mb_second_fifth=%.0f rss_mb_last_fifth=%.0f\n", rss.most(part, 2*part), rss.most(4*part, d))
 	return rss.err
-}
-
-// hold runs a case of sluice's.
-func hold(ctx context.Context, p *peer, name string, cfg load.Config) (*record.Result, error) {
-	prog, err := program(name, p)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Targets, cfg.Program, cfg.Seed = []string{p.base}, prog, 1
-	cfg.Minter = token.New(kid, []byte(secret), time.Now().Add(time.Hour))
-	res, err := load.Run(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", name, err, p.gateway.Log())
-	}
-	p.users += uint64(res.UsersArrived)
-	return res, nil
 }

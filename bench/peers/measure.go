@@ -118,10 +118,6 @@ func (r *row) fill(s *sample) {
 
 // one runs one case against one peer: closed loop when rate is 0.
 func one(ctx context.Context, p *peer, name string, conns int, rate float64, d time.Duration) (*sample, error) {
-	prog, err := program(name, p)
-	if err != nil {
-		return nil, err
-	}
 	gateway, err := p.gateway.PIDs()
 	if err != nil {
 		return nil, err
@@ -146,20 +142,34 @@ func one(ctx context.Context, p *peer, name string, conns int, rate float64, d t
 			s.gateway, s.all = s.gateway+g, s.all+g+b
 		}
 	}
-	cfg := load.Config{Targets: []string{p.base}, Program: prog, Closed: rate == 0, Connections: conns, MaxConnections: conns, RunUp: runUp(conns), Duration: d,
-		Timeout: 15 * time.Second, Minter: token.New(kid, []byte(secret), time.Now().Add(time.Hour)), Measure: mark, Seed: 1}
+	cfg := load.Config{Closed: rate == 0, Connections: conns, MaxConnections: conns, RunUp: runUp(conns), Duration: d, Timeout: 15 * time.Second, Measure: mark}
 	if rate > 0 {
 		cfg.Curve, cfg.Poisson = arrival.Constant{Rate: rate}, true
 	}
-	res, err := load.Run(ctx, cfg)
+	res, err := drive(ctx, p, name, cfg)
 	if err = errors.Join(err, failed); err != nil {
-		return nil, fmt.Errorf("%s, %s, %d connections: %w\n%s", p.name, name, conns, err, p.gateway.Log())
+		return nil, err
 	}
-	p.users += uint64(res.UsersArrived)
 	// An overloaded sluice tells some "later" (503): that is no right answer, so it does not count as work done.
 	s.requests, s.seconds, s.errors, s.res = float64(res.Requests-res.Errors), res.Seconds, res.Errors, res
 	if (res.Errors-res.Statuses["503"])*100 > res.Requests {
 		return nil, fmt.Errorf("%s, %s, %d connections: %d of %d requests failed: %v, statuses %v, outcomes %v\n%s", p.name, name, conns, res.Errors, res.Requests, res.Failures, res.Statuses, res.Outcomes, p.gateway.Log())
 	}
 	return s, nil
+}
+
+// drive runs what users do in a case against a peer.
+func drive(ctx context.Context, p *peer, name string, cfg load.Config) (*record.Result, error) {
+	prog, err := program(name, p)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Targets, cfg.Program, cfg.Seed = []string{p.base}, prog, 1
+	cfg.Minter = token.New(kid, []byte(secret), time.Now().Add(time.Hour))
+	res, err := load.Run(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s, %s, %d connections: %w\n%s", p.name, name, cfg.Connections, err, p.gateway.Log())
+	}
+	p.users += uint64(res.UsersArrived)
+	return res, nil
 }

@@ -30,6 +30,14 @@ func New(o *redis.UniversalOptions) redis.UniversalClient {
 	return c
 }
 
+// Owner is the node that holds key: of a cluster the master that has it now, else the one there is.
+func Owner(ctx context.Context, rdb redis.UniversalClient, key string) (redis.UniversalClient, error) {
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, key)
+	}
+	return rdb, nil
+}
+
 // once is the hook that marks scripts.
 type once struct{}
 

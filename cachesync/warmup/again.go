@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"sluice/cachesync/memcache"
 	"sluice/cachesync/warmup/source"
 )
 
@@ -73,8 +72,7 @@ func (r *run) needy(ctx context.Context) (only map[*nodeState]bool, names string
 			if !again {
 				continue
 			}
-			ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
-			if t.c.DoNode(ctx, addr, ops) != nil {
+			if _, err := t.canary(ctx, addr); err != nil {
 				down++
 				continue
 			}

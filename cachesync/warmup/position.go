@@ -35,6 +35,13 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
+// canary is the id of a node, "" when it has none; the error says that it does not answer.
+func (t *target) canary(ctx context.Context, addr string) (id string, err error) {
+	ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
+	err = t.c.DoNode(ctx, addr, ops)
+	return string(ops[0].Value), err
+}
+
 // canaries are the ids that tell whether a node lost its data. A node that does not answer keeps the
 // one it had: it stands for all that was written since.
 func (r *run) canaries(ctx context.Context, had map[string]string) map[string]string {
@@ -46,14 +53,10 @@ func (r *run) canaries(ctx context.Context, had map[string]string) map[string]st
 				ids[key] = id
 			}
 			for range 3 { // a slow node has not lost its data
-				ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
-				if t.c.DoNode(ctx, addr, ops) != nil {
-					continue
+				if id, err := t.canary(ctx, addr); err == nil {
+					ids[key] = id
+					break
 				}
-				if delete(ids, key); ops[0].Err == nil {
-					ids[key] = string(ops[0].Value)
-				}
-				break
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/cachesync/memcache"
 	"sluice/cachesync/warmup/source"
 	"sluice/cachesync/warmup/state"
 )
@@ -117,8 +116,7 @@ func (r *run) reach(ctx context.Context) error {
 		for deadline := r.cfg.Clock().Add(5 * time.Second); ; sleep(ctx, 100*time.Millisecond) {
 			up := 0
 			for _, addr := range t.c.Nodes() {
-				ops := []memcache.Op{{Kind: memcache.Get, Key: memcache.CanaryKey}}
-				if err := t.c.DoNode(ctx, addr, ops); err != nil {
+				if _, err := t.canary(ctx, addr); err != nil {
 					last = err
 				} else {
 					up++

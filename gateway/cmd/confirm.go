@@ -44,12 +44,14 @@ func (p *parts) confirmed(home *redpacket.HomeConfig) {
 		})
 	}
 	home.ConfirmClose = func(ctx context.Context, id redpacket.ID) error {
-		return await(ctx, func(store ledger.Store) (bool, error) {
-			closer, err := redpacket.NewCloser(redpacket.CloserConfig{House: p.house, Ledger: store, Log: p.log})
-			if err == nil {
-				err = closer.Finish(ctx, id)
-			}
-			return err == nil, err
-		})
+		store, err := p.openLedger(ctx)
+		if err != nil {
+			return err
+		}
+		closer, err := redpacket.NewCloser(redpacket.CloserConfig{House: p.house, Ledger: store, Log: p.log})
+		if err != nil {
+			return err
+		}
+		return closer.Finish(ctx, id)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/record"
 	"sluice/gateway/ledger"
 	"sluice/gateway/redpacket/script"
@@ -411,13 +412,9 @@ func (c *Certifier) Restored(ctx context.Context, buckets []int, why string) (Ce
 func (c *Certifier) load(ctx context.Context, set *script.Set, buckets []int, which func(script.Name) bool) error {
 	nodes := map[redis.UniversalClient]bool{}
 	for _, b := range buckets {
-		node := c.h.control
-		if cluster, ok := node.(*redis.ClusterClient); ok {
-			master, err := cluster.MasterForKey(ctx, c.h.keys[b].meta)
-			if err != nil {
-				return fmt.Errorf("finding the node of bucket %d: %w", b, err)
-			}
-			node = master
+		node, err := goredis.Owner(ctx, c.h.control, c.h.keys[b].meta)
+		if err != nil {
+			return fmt.Errorf("finding the node of bucket %d: %w", b, err)
 		}
 		nodes[node] = true
 	}
