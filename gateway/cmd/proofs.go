@@ -109,6 +109,10 @@ func writeProof(cmd *cobra.Command, c *counter, r *redpacket.Report, id redpacke
 func redpacketVerify(open openCounter) *cobra.Command {
 	return &cobra.Command{
 		Use: "verify ID", Short: "Repeat the split of a closed red packet from its revealed seed", Args: cobra.ExactArgs(1),
+		Long: `The seed must hash to the commit that was shown before the draw, and every
+winner must have what the seed's split gives. A portal is not split in advance:
+there every winner must have a prize of its table, with its amount and within
+its budget, and no code of a coupon may be given twice.`,
 		RunE: withID(open, func(cmd *cobra.Command, c *counter, id redpacket.ID) error {
 			store, err := c.openLedger(cmd.Context())
 			if err != nil {
@@ -118,8 +122,12 @@ func redpacketVerify(open openCounter) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "commit   %s  (shown before the draw)\nseed     %s  (its SHA-256 is the commit)\nshares   %d split again, %d winners have what the split gives\n",
-				v.Commit, v.Seed, len(v.Shares), v.Checked)
+			fmt.Fprintf(cmd.OutOrStdout(), "commit   %s  (shown before the draw)\nseed     %s  (its SHA-256 is the commit)\n", v.Commit, v.Seed)
+			if v.Shares == nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "prizes   %d winners have what the table gives\n", v.Checked)
+			} else {
+				fmt.Fprintf(cmd.OutOrStdout(), "shares   %d split again, %d winners have what the split gives\n", len(v.Shares), v.Checked)
+			}
 			return nil
 		}),
 	}

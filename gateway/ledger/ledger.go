@@ -31,7 +31,8 @@ type RedPackets interface {
 	// stored one comes back, with its own seed, and created is false; when that
 	// one's BodyHash differs the error is ErrConflict (stored is still given).
 	// State must be unpaid, or funded: then payment -> red packet is posted at
-	// once, under r.Payment.
+	// once, under r.Payment. A portal of amount 0 is funded, without a payment
+	// and without a posting.
 	PutRedPacket(ctx context.Context, r RedPacket) (stored RedPacket, created bool, err error)
 	// RedPacket answers ErrNotFound when there is none.
 	RedPacket(ctx context.Context, id string) (RedPacket, error)

@@ -22,7 +22,7 @@ type RedPacket struct {
 	ID, Sender           string
 	Home, Bucket         int
 	Mode, Audience, Lock string
-	Amount               int64 // fen, the total in every mode
+	Amount               int64 // fen, the total in every mode; 0 only for a portal without cash prizes
 	Count                int   // shares; portal: draws that can win at most, 0 = no such bound
 	Min, Max             int64 // fen, bounds of one share
 	OpensAt, ClosesAt    time.Time
@@ -31,7 +31,7 @@ type RedPacket struct {
 	Spec                 []byte // canonical JSON of what was funded, with prize table and hashed password
 	BodyHash             []byte // of the fund request: another body under the same id is a conflict
 	State                string
-	Payment              string // id of its payment, "" while none is known
+	Payment              string // id of its payment, "" while none is known, or there is nothing to pay
 }
 
 // Filter chooses red packets; a zero field chooses all.

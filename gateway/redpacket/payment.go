@@ -7,7 +7,7 @@ import (
 	"sluice/gateway/ledger"
 )
 
-// Provider asks senders for money.
+// Provider asks senders for money. For a portal of coupons, which costs nothing, nobody is asked.
 type Provider interface {
 	// Name stands in the ledger: "auto", "webhook".
 	Name() string

@@ -201,6 +201,7 @@ type tally struct {
 	r    *Report
 	sp   *spec
 	plan []int64 // nil for a portal
+	list *prizesWon
 	has  []bool
 	who  map[string]int64 // uid|n -> share; only for red packets small enough
 	won  int64
@@ -212,7 +213,7 @@ type tally struct {
 }
 
 func newTally(r *Report, sp *spec, plan []int64) *tally {
-	return &tally{r: r, sp: sp, plan: plan, has: make([]bool, sp.Count), who: make(map[string]int64, sp.Count)}
+	return &tally{r: r, sp: sp, plan: plan, list: newPrizesWon(sp), has: make([]bool, sp.Count), who: make(map[string]int64, sp.Count)}
 }
 
 func (t *tally) win(w *ledger.Win) {
@@ -235,6 +236,9 @@ func (t *tally) win(w *ledger.Win) {
 	t.who[who] = share
 	if t.plan != nil && t.plan[share] != w.Amount {
 		t.r.differ(WrongAmount, share, w.UID, "won %d fen, the split gives %d", w.Amount, t.plan[share])
+	}
+	if kind, detail := t.list.add(w); kind != "" {
+		t.r.differ(kind, share, w.UID, "%s", detail)
 	}
 	t.won += w.Amount
 	t.next = max(t.next, share+1)

@@ -125,8 +125,8 @@ func (c *Certifier) awards(ctx context.Context, sp *spec) (known, ledger.Sums, e
 		kn.awarded += a.Amount
 		who, value := winnerEntry(sp, &a.Win, sp.opened())
 		if sp.Mode == ModePortal {
-			parts := strings.SplitN(a.Prize, ":", 3)
-			kn.given[strings.Join(parts[:min(2, len(parts))], ":")]++
+			name, _ := cutPrize(a.Prize)
+			kn.given[name]++
 		}
 		kn.winners[who] = value
 		return nil

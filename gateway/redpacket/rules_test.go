@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"sluice/gateway/ledger"
 )
 
 func TestPasswordIsCheckedAndTriesAreLimited(t *testing.T) {
@@ -226,4 +228,77 @@ func TestChancesAreAVersionedKnob(t *testing.T) {
 			t.Fatalf("%+v, %v", out, err)
 		}
 	})
+}
+
+// A portal of coupons costs nothing: no provider is asked, it opens at once, and it is proved by its prizes.
+func TestAPortalOfCouponsOpensWithoutAPayment(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		payer := &slowPayer{}
+		w.splitter.Provider = payer
+		id := w.fund(`{"amount":0,"count":4,"mode":"portal","prizes":[
+			{"name":"tea","kind":"coupon","count":2,"chance_ppm":500000,"codes":["T1","T2"]},
+			{"name":"cake","kind":"coupon","count":1,"chance_ppm":499999},
+			{"name":"hug","kind":"other","count":1,"chance_ppm":1}]}`)
+		if st, err := w.desk.Show(ctx, id); err != nil || st.State != StateOpen || st.Amount != 0 || st.LeftAmount != 0 || payer.asked != 0 {
+			t.Fatalf("%+v, %v, asked %d times", st, err, payer.asked)
+		}
+		won := map[string]Outcome{}
+		for i := 0; len(won) < 2 && i < 500; i++ { // the first of each prize is there at once
+			out, err := w.desk.Draw(ctx, DrawRequest{ID: id, UID: uidOf(i), N: "n"})
+			w.must(err)
+			if out.Kind == Won {
+				won[out.Prize] = out
+			}
+		}
+		if won["tea"].Code != "T1" || won["tea"].Amount != 0 || won["cake"].Code == "" {
+			t.Fatalf("%+v", won)
+		}
+		if r := w.clean(id); r.Funded != 0 || r.Unsettled != 0 {
+			t.Fatalf("%v", r)
+		}
+		w.settle()
+		_, err := w.desk.Close(ctx, id, "sender")
+		w.must(err)
+		w.settle()
+		r := w.clean(id)
+		if r.Funded != 0 || r.Refunding != 0 || r.Awards != 2 || r.State != ledger.Closed {
+			t.Fatalf("%v", r)
+		}
+		row, err := w.ledger.RedPacket(ctx, id.String())
+		w.must(err)
+		_, err = Proof(&r, &row)
+		w.must(err)
+		if v, err := Verify(ctx, w.ledger, id); err != nil || v.Checked != 2 || v.Shares != nil {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		pays, err := w.ledger.Claim(ctx, 10, time.Minute)
+		if err != nil || len(pays) != 2 || pays[0].Kind != ledger.Coupon || pays[1].Kind != ledger.Coupon {
+			t.Fatalf("%+v, %v", pays, err)
+		}
+	})
+}
+
+func TestWinsThatAPortalsTableDoesNotGiveAreDifferences(t *testing.T) {
+	sp := &spec{Mode: ModePortal, Count: 9, Prizes: []Prize{{Name: "tea", Kind: "coupon", Count: 3, Codes: []string{"T1", "T2", "T3"}},
+		{Name: "cash", Kind: "cash", Amount: 50, Count: 1}}}
+	won := newPrizesWon(sp)
+	f := func(prize string, amount int64, want string) {
+		t.Helper()
+		if kind, detail := won.add(&ledger.Win{Prize: prize, Amount: amount}); kind != want {
+			t.Errorf("%s of %d fen: %q %s, want %q", prize, amount, kind, detail, want)
+		}
+	}
+	f("coupon:tea:T1", 0, "")
+	f("coupon:tea:T1", 0, Double)
+	f("coupon:tea:T2", 5, WrongAmount)
+	f("coupon:tea:T3", 0, Orphan) // a fourth tea
+	f("coupon:coffee:C", 0, Orphan)
+	f("other:tea", 0, Orphan)
+	f("cash:cash", 50, "")
+	f("cash:cash", 50, Orphan)
+	f("", 7, "") // released from quarantine
+	if kind, _ := newPrizesWon(sp).add(&ledger.Win{Prize: "coupon:tea:T9"}); kind != Orphan {
+		t.Error("a code that was not funded")
+	}
 }

@@ -50,7 +50,7 @@ type FundRequest struct {
 	Key    string // Idempotency-Key, or ""
 	Home   uint8
 
-	Amount   int64 // fen, the total in every mode
+	Amount   int64 // fen, the total in every mode; 0 only for a portal without cash prizes
 	Count    int64
 	Mode     string
 	Audience string
@@ -121,7 +121,7 @@ func ParseFund(body []byte) (FundRequest, error) {
 func (r *FundRequest) set(name string, raw json.RawMessage) (err error) {
 	switch name {
 	case "amount":
-		r.Amount, err = integer(name, raw, 1, MaxAmount)
+		r.Amount, err = integer(name, raw, 0, MaxAmount)
 	case "count":
 		r.Count, err = integer(name, raw, 1, MaxCount)
 	case "min":
@@ -154,6 +154,9 @@ func (r *FundRequest) set(name string, raw json.RawMessage) (err error) {
 
 // check holds the rules between fields.
 func (r *FundRequest) check() error {
+	if r.Amount < 1 && r.Mode != ModePortal {
+		return fieldError("amount", CodeTooSmall, "must be at least 1")
+	}
 	if (r.Audience == AudienceList) != (len(r.List) > 0) {
 		return fieldError("list", CodeInfeasible, "goes with audience list, with at least one uid")
 	}

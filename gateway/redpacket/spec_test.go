@@ -72,6 +72,13 @@ func TestBadRequestsNameTheField(t *testing.T) {
 	f(`{"amount":1,"count":1,"mode":"portal","prizes":[{"name":"a","amount":1,"count":1,"chance_ppm":5,"x":1}]}`, "prizes[0].x", CodeUnknownField)
 	f(`{"amount":1,"count":1,"mode":"portal","prizes":[{"name":"a","amount":1.5,"count":1,"chance_ppm":5}]}`, "prizes[0].amount", CodeNotInteger)
 	f(`{"amount":1,"count":1,"cap":3}`, "cap", CodeInvalid)
+	// Only a portal without cash prizes holds nothing.
+	f(`{"amount":0,"count":5,"mode":"equal"}`, "amount", CodeTooSmall)
+	f(`{"amount":0,"count":1,"mode":"portal","prizes":[{"name":"a","amount":1,"count":1,"chance_ppm":5}]}`, "amount", CodeInfeasible)
+	f(`{"amount":1,"count":1,"mode":"portal","prizes":[{"name":"a","kind":"coupon","count":1,"chance_ppm":5}]}`, "amount", CodeInfeasible)
+	f(`{"amount":-1,"count":1,"mode":"portal","prizes":[{"name":"a","kind":"coupon","count":1,"chance_ppm":5}]}`, "amount", CodeTooSmall)
+	f(`{"count":1,"mode":"portal","prizes":[{"name":"a","kind":"coupon","count":1,"chance_ppm":5}]}`, "amount", CodeMissing)
+	f(`{"amount":0,"count":1,"mode":"portal","prizes":[{"name":"a","kind":"coupon","amount":1,"count":1,"chance_ppm":5}]}`, "prizes[0].amount", CodeInfeasible)
 }
 
 func FuzzParseFund(f *testing.F) {
@@ -79,7 +86,7 @@ func FuzzParseFund(f *testing.F) {
 	f.Add([]byte(`{"amount":1,"count":1,"min":1,"mode":"portal","prizes":[{"name":"a"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		req, err := ParseFund(body)
-		if err == nil && (req.Amount < 1 || req.Amount > MaxAmount || req.Count < 1 || req.Count > MaxCount) {
+		if err == nil && (req.Amount < 0 || req.Amount == 0 && req.Mode != ModePortal || req.Amount > MaxAmount || req.Count < 1 || req.Count > MaxCount) {
 			t.Fatalf("%+v", req)
 		}
 		var fe *FieldError

@@ -262,12 +262,11 @@ func (w *SplitWorker) row(ctx context.Context, id ID, sp *spec) (ledger.RedPacke
 	}
 	row := sp.forLedger(w.h.home, id.Bucket(), seed, split.Commit(seed))
 	row.State = ledger.Unpaid
-	pay := ledger.Payment{ID: PaymentID(sp.ID), RedPacket: sp.ID, Provider: w.Provider.Name(), Amount: sp.Amount,
-		State: ledger.PaymentAsked, AskedAt: w.h.now().UTC().Truncate(time.Millisecond)}
-	if _, auto := w.Provider.(Auto); auto {
-		row.State, row.Payment = ledger.Funded, pay.ID
-		stored, _, err := w.Ledger.PutRedPacket(ctx, row)
-		return stored, err
+	switch _, auto := w.Provider.(Auto); {
+	case sp.Amount == 0: // a portal of coupons: nobody is asked for money
+		row.State = ledger.Funded
+	case auto:
+		row.State, row.Payment = ledger.Funded, PaymentID(sp.ID)
 	}
 	stored, _, err := w.Ledger.PutRedPacket(ctx, row)
 	return stored, err

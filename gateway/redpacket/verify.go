@@ -15,13 +15,14 @@ type Verification struct {
 	RedPacket string
 	Commit    string // as it was promised before the draw
 	Seed      string
-	Checked   int64 // winners whose amount is what the split gives
-	Shares    []int64
+	Checked   int64   // winners who have what the split gives, or a prize of the portal's table
+	Shares    []int64 // nil for a portal: it is not split in advance
 }
 
 // Verify repeats the split of a closed red packet from its revealed seed: the seed must match
 // the commit shown before the draw, and every award the share it names. Anybody can do
-// the same with the seed, the rules of the red packet and package split.
+// the same with the seed, the rules of the red packet and package split. A portal's awards must be
+// prizes of its table, with their amounts, within their budgets, and no code of a coupon twice.
 func Verify(ctx context.Context, l ReconcileLedger, id ID) (Verification, error) {
 	text := id.String()
 	row, err := l.RedPacket(ctx, text)
@@ -42,11 +43,12 @@ func Verify(ctx context.Context, l ReconcileLedger, id ID) (Verification, error)
 	if v.Shares, err = amounts(&sp, row.Seed, 2); err != nil {
 		return v, err
 	}
+	won := newPrizesWon(&sp)
 	_, err = l.Reconcile(ctx, text, func(a *ledger.Award) error {
-		if v.Shares == nil {
-			return nil // a portal is not split in advance
+		if kind, detail := won.add(&a.Win); kind != "" {
+			return fmt.Errorf("verify %s: uid %s share %d: %s", text, a.UID, a.Share, detail)
 		}
-		if a.Share < 0 || a.Share >= len(v.Shares) || v.Shares[a.Share] != a.Amount {
+		if sp.Mode != ModePortal && (a.Share < 0 || a.Share >= len(v.Shares) || v.Shares[a.Share] != a.Amount) {
 			return fmt.Errorf("verify %s: uid %s won %d fen with share %d, which the seed does not give", text, a.UID, a.Amount, a.Share)
 		}
 		v.Checked++

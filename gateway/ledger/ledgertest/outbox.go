@@ -206,3 +206,41 @@ func proofs(h *house) {
 	h.eq(string(p.Document), "two")
 	h.is(h.l.PutProof(h.ctx, ledger.Proof{RedPacket: "zz"}), ledger.ErrNotFound)
 }
+
+// A portal of coupons is funded by nothing: its coupons are paid out, and there is not one row of money.
+func couponsOnly(h *house) {
+	r := red("a", 3)
+	r.Mode, r.Amount = "portal", 0
+	for _, fresh := range []bool{true, false} {
+		stored, created, err := h.l.PutRedPacket(h.ctx, r)
+		h.must(err)
+		h.eq(say(created, stored.State, stored.Payment), say(fresh, ledger.Funded))
+	}
+	_, _, err := h.l.PutPayment(h.ctx, ledger.Payment{ID: "p1", RedPacket: "a", Provider: "bank"})
+	h.is(err, ledger.ErrInvalid)
+	b := batch("a", 0, 2)
+	for i := range b.Wins {
+		b.Wins[i].Amount, b.Wins[i].Prize = 0, fmt.Sprintf("coupon:tea:CODE-%d", i)
+	}
+	h.settle(b)
+	h.settle(b)
+	h.eq(h.payAll(), 2)
+	a, err := h.l.Award(h.ctx, "a", "u1", "1")
+	h.must(err)
+	h.eq(say(a.Prize, a.PayState), "coupon:tea:CODE-1 paid")
+	h.settle(ledger.Batch{Home: 1, Bucket: 7, From: b.To, To: ledger.Position{Epoch: 1, Seq: 3},
+		Closes: []ledger.Close{{RedPacket: "a", LeftShares: 1, At: start, Epoch: 1, Seq: 3, Reason: "command"}}})
+	h.eq(len(h.claim(10)), 0)
+	h.state("a", ledger.Closed)
+	s := h.sums("a")
+	h.eq(say(s.Awards, s.LeftShares, len(s.Closes)), "2 1 1")
+	h.money("a", "funded 0 paid 0 payable 0 refunding 0 refunded 0 held 0 balance 0")
+	h.must(h.l.EachPayment(h.ctx, time.Time{}, start.Add(time.Hour), func(p ledger.Payment) error { return fmt.Errorf("a payment: %+v", p) }))
+	rep, err := h.l.Audit(h.ctx)
+	h.must(err)
+	h.eq(say(rep.RedPackets, rep.Awards, rep.Postings), "1 2 0")
+	// Money does not come out of it.
+	b = batch("a", 2, 3)
+	b.From, b.To, b.Wins[0].Seq = ledger.Position{Epoch: 1, Seq: 3}, ledger.Position{Epoch: 1, Seq: 4}, 4
+	h.freezes(ledger.FreezeOverdrawn, b)
+}

@@ -20,7 +20,8 @@ func (s *Store) PutRedPacket(_ context.Context, r ledger.RedPacket) (stored ledg
 			stored = had.RedPacket
 			return posting.SameRedPacket(stored, r)
 		}
-		if r.State == ledger.Funded {
+		pays := r.State == ledger.Funded && r.Amount > 0
+		if pays {
 			if p := s.payments[r.Payment]; p != nil {
 				return &ledger.Error{Op: "fund", RedPacket: r.ID, Err: ledger.ErrConflict, Hint: "payment " + r.Payment + " is of " + p.RedPacket}
 			}
@@ -30,7 +31,7 @@ func (s *Store) PutRedPacket(_ context.Context, r ledger.RedPacket) (stored ledg
 		s.reds = append(s.reds, n)
 		s.byID[r.ID] = n
 		n.run = posting.RedPacket{K: int64(len(s.reds)), ID: r.ID, Home: r.Home, Bucket: r.Bucket, Count: r.Count}
-		if r.State == ledger.Funded {
+		if pays {
 			s.addPayment(n, ledger.Payment{ID: r.Payment, RedPacket: r.ID, Amount: r.Amount, State: ledger.PaymentConfirmed,
 				AskedAt: r.CreatedAt, ConfirmedAt: s.ms()})
 			s.fund(n)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ func TestLedger(t *testing.T) {
 		"JournalRefusesChangesByHand":                      refuses,
 		"ProcessesThatOpenAtOnceMigrateOnce":               migrateOnce,
 		"NewerSchemaIsRefused":                             newer,
+		"OlderSchemaIsBroughtUpToDate":                     older,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, database(t)) })
 	}
@@ -165,6 +167,49 @@ func newer(t *testing.T, dsn string) {
 		t.Fatal(err)
 	}
 	if _, err := postgres.Open(ctx, postgres.Options{URL: dsn}); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Fatal(err)
+	}
+}
+
+// A ledger that an older program made keeps its rows, and takes portals of coupons.
+func older(t *testing.T, dsn string) {
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	files, err := filepath.Glob("migrations/000[1-3]_*.sql")
+	if err != nil || len(files) != 3 {
+		t.Fatal(files, err)
+	}
+	steps := []string{`CREATE TABLE ledger_migration (version bigint PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL DEFAULT now())`}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, string(text))
+	}
+	steps = append(steps, `INSERT INTO ledger_migration (version, name) VALUES (3, 'the last')`,
+		`INSERT INTO redpacket OVERRIDING SYSTEM VALUE VALUES (7, 'old', 's', 1, 2, 'lucky', 'anyone', 'none', 100, 1, 50, 200, 0, 5, 1, '\x01', '\x02', '\x03', '\x04')`,
+		`INSERT INTO running (k, state, payment) VALUES (7, 'unpaid', '')`)
+	for _, q := range steps {
+		if _, err := c.Exec(ctx, q); err != nil {
+			t.Fatalf("%.80s: %v", q, err)
+		}
+	}
+	l := open(t, dsn, nil)
+	defer l.Close()
+	if r, err := l.RedPacket(ctx, "old"); err != nil || r.Amount != 100 || r.Bucket != 2 || string(r.BodyHash) != "\x04" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	coupons := ledger.RedPacket{ID: "new", Sender: "s", Mode: "portal", Count: 1, State: ledger.Funded}
+	if _, _, err := l.PutRedPacket(ctx, coupons); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(ctx, `INSERT INTO redpacket OVERRIDING SYSTEM VALUE SELECT 9, 'zero', sender, home, bucket, 'lucky', audience, lock, 0, count, min, max,
+		opens_at, closes_at, created_at, seed, seed_hash, spec, body_hash FROM redpacket WHERE k = 7`); err == nil || !strings.Contains(err.Error(), "redpacket_amount_check") {
 		t.Fatal(err)
 	}
 }

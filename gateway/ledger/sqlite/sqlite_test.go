@@ -145,3 +145,53 @@ func TestFailingCallDoesNotHarmItsGroup(t *testing.T) {
 		t.Fatal(rep, err)
 	}
 }
+
+// A ledger that an older program made keeps its rows and its triggers, and takes portals of coupons.
+func TestAnOlderLedgerIsBroughtUpToDate(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	exec := func(q string) error {
+		_, err := db.ExecContext(ctx, q)
+		return err
+	}
+	files, err := filepath.Glob("migrations/000[1-3]_*.sql")
+	if err != nil || len(files) != 3 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err == nil {
+			err = exec(string(text))
+		}
+		if err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	for _, q := range []string{"PRAGMA user_version = 3",
+		`INSERT INTO redpacket VALUES (7, 'old', 's', 1, 2, 'lucky', 'anyone', 'none', 100, 1, 50, 200, 0, 5, 1, x'01', x'02', x'03', x'04')`,
+		`INSERT INTO running (k, state, payment) VALUES (7, 'unpaid', '')`} {
+		if err := exec(q); err != nil {
+			t.Fatal(q, err)
+		}
+	}
+	l := open(t, path, nil)
+	defer l.Close()
+	if r, err := l.RedPacket(ctx, "old"); err != nil || r.Amount != 100 || r.Bucket != 2 || string(r.BodyHash) != "\x04" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	coupons := ledger.RedPacket{ID: "new", Sender: "s", Mode: "portal", Count: 1, State: ledger.Funded}
+	if _, _, err := l.PutRedPacket(ctx, coupons); err != nil {
+		t.Fatal(err)
+	}
+	for q, want := range map[string]string{"UPDATE redpacket SET amount = 1": "append-only", "DELETE FROM redpacket": "append-only",
+		`INSERT INTO redpacket SELECT 9, 'zero', sender, home, bucket, 'lucky', audience, lock, 0, count, min, max, opens_at, closes_at, created_at, seed, seed_hash, spec, body_hash FROM redpacket WHERE k = 7`: "CHECK"} {
+		if err := exec(q); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", q, err, want)
+		}
+	}
+}

@@ -22,8 +22,8 @@ func (w *World) heard(p *packet, uid, n string, out redpacket.Outcome) {
 	won, has := p.told[who]
 	switch out.Kind {
 	case redpacket.Won, redpacket.Already:
-		if has && (won.Share != out.Share || won.Amount != out.Amount) {
-			w.violate("%s was told share %d (%d fen), then %d (%d fen)", who, won.Share, won.Amount, out.Share, out.Amount)
+		if has && (won.Share != out.Share || won.Amount != out.Amount || won.Code != out.Code) {
+			w.violate("%s was told share %d (%d fen, code %q), then %d (%d fen, code %q)", who, won.Share, won.Amount, won.Code, out.Share, out.Amount, out.Code)
 		}
 		if other, ok := p.owner[out.Share]; ok && other != who {
 			w.violate("share %d was told to %s and to %s", out.Share, other, who)
@@ -155,7 +155,14 @@ func (w *World) auditOne(ctx context.Context, p *packet) (paid int64) {
 		}
 		return 0
 	}
-	sums, err := w.ledger.Reconcile(ctx, text, nil)
+	sums, err := w.ledger.Reconcile(ctx, text, func(a *ledger.Award) error {
+		if key := ledger.PayoutKey(text, ledger.EntryWin(a.Share)); a.PayState != ledger.Paid {
+			w.violate("at rest: pay-out %s of %s is %v", key, a.UID, a.PayState)
+		} else if _, ok := w.wallet[key]; !ok {
+			w.violate("pay-out %s of %s is done and never came to the wallet", key, a.UID)
+		}
+		return nil
+	})
 	if err != nil {
 		w.violate("reading the ledger: %v", err)
 	}

@@ -176,6 +176,9 @@ func (w *World) plan(i int) *packet {
 	case 1:
 		p.req.Mode, p.req.Min, p.req.Max, p.req.Cap = redpacket.ModePortal, 0, 0, 3
 		p.req.Prizes = []redpacket.Prize{{Name: "cash", Kind: "cash", Amount: 300, Count: count, ChancePPM: 700_000}}
+		if w.rng.IntN(2) == 0 { // coupons only
+			p.req.Amount, p.req.Prizes[0] = 0, redpacket.Prize{Name: "tea", Kind: "coupon", Count: count, ChancePPM: 700_000}
+		}
 	case 2:
 		p.req.OpensAt = w.ms + w.rng.Int64N(4000)
 	}

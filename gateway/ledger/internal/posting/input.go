@@ -34,8 +34,10 @@ func CheckRedPacket(r ledger.RedPacket) (ledger.RedPacket, error) {
 		return bad("id of %d bytes", len(r.ID))
 	case r.Sender == "":
 		return bad("no sender")
-	case r.Amount <= 0:
+	case r.Amount < 0, r.Amount == 0 && r.Mode != "portal":
 		return bad("amount %d fen", r.Amount)
+	case r.Amount == 0 && (r.State != ledger.Funded || r.Payment != ""):
+		return bad("a payment of nothing")
 	case r.Count < 0 || r.Count > MaxShare:
 		return bad("%d shares", r.Count)
 	case r.Home < 0 || r.Bucket < 0 || r.Bucket > 1<<20:
@@ -43,7 +45,7 @@ func CheckRedPacket(r ledger.RedPacket) (ledger.RedPacket, error) {
 	case r.State != ledger.Unpaid && r.State != ledger.Funded:
 		return bad("state %q", r.State)
 	}
-	if r.State == ledger.Funded && r.Payment == "" {
+	if r.State == ledger.Funded && r.Payment == "" && r.Amount > 0 {
 		r.Payment = r.ID
 	}
 	for _, t := range []*time.Time{&r.OpensAt, &r.ClosesAt, &r.CreatedAt} {
@@ -66,6 +68,8 @@ func CheckPayment(p ledger.Payment, r ledger.RedPacket) error {
 	switch {
 	case p.ID == "" || len(p.ID) > 200:
 		return &ledger.Error{Op: "payment", RedPacket: p.RedPacket, Err: fmt.Errorf("%w: payment id of %d bytes", ledger.ErrInvalid, len(p.ID))}
+	case p.Amount <= 0:
+		return &ledger.Error{Op: "payment " + p.ID, RedPacket: p.RedPacket, Err: fmt.Errorf("%w: amount %d fen", ledger.ErrInvalid, p.Amount)}
 	case p.Amount != r.Amount:
 		return &ledger.Error{Op: "payment " + p.ID, RedPacket: p.RedPacket, Err: ledger.ErrAmount,
 			Hint: fmt.Sprintf("asked for %d fen, the red packet is of %d", p.Amount, r.Amount)}

@@ -87,8 +87,12 @@ func (s *Store) addRed(ctx context.Context, tx Tx, r ledger.RedPacket) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO running (k, state, payment) VALUES ($1, $2, $3)`, k, ledger.Unpaid, r.Payment)
-	if err != nil || r.State != ledger.Funded {
+	state := ledger.Unpaid
+	if r.Amount == 0 { // funded by nothing: there is neither a payment nor a posting
+		state = ledger.Funded
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO running (k, state, payment) VALUES ($1, $2, $3)`, k, state, r.Payment)
+	if err != nil || r.State == state {
 		return err
 	}
 	var other string
