@@ -61,7 +61,7 @@ func TestTheLedgerOfAFarHomeAnswersForWhatIsForgotten(t *testing.T) {
 		return id
 	}
 	near, distant, nowhere := put(own, 1), put(far, 2), p.ids.Derive(3, "sender", "order-1")
-	desk := redpacket.NewArchived(forgetful{}, p.archives(own))
+	desk := redpacket.NewArchived(forgetful{}, p.archives(own), p.ids)
 	for _, id := range []redpacket.ID{near, distant} {
 		if st, err := desk.Show(ctx, id); err != nil || st.State != redpacket.StateExpired || st.Amount != 100 {
 			t.Errorf("home %d: %+v, %v", id.Home(), st, err)

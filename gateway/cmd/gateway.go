@@ -137,7 +137,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk := redpacket.NewArchived(homes, p.archives(f.wins))
+	desk := redpacket.NewArchived(homes, p.archives(f.wins), p.ids)
 	push := p.cfg.Rooms.Push
 	if len(push) == 0 {
 		push = []string{"ws://" + p.cfg.Listen + "/connection/websocket"}

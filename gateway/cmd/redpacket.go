@@ -103,7 +103,7 @@ func redpacketFund(open openCounter) *cobra.Command {
 				return &exitError{2, err}
 			}
 			req.Sender, req.Key, req.Home = uid, key, uint8(c.cfg.HomeID())
-			funded, err := c.desk.Fund(cmd.Context(), req)
+			funded, err := redpacket.NewArchived(c.desk, c.archives(c.archive()), c.ids).Fund(cmd.Context(), req)
 			if err != nil {
 				return err
 			}

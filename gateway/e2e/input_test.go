@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 func TestBadInputGetsAClearAnswer(t *testing.T) {
@@ -97,6 +101,53 @@ func TestAnIdempotencyKeyIsOneRedPacket(t *testing.T) {
 	}
 	if a := sender.do(t, "POST", "/v1/redpackets", `{"amount":1001,"count":5}`, key...); a.Status != 409 || a.str("error", "code") != "idempotency_conflict" {
 		t.Errorf("another body: %d %s", a.Status, a.Body)
+	}
+}
+
+// Redis has forgotten the red packet, which its home does a day after close; the ledger has not.
+func TestAnIdempotencyKeyOutlivesItsRedPacket(t *testing.T) {
+	t.Parallel()
+	h := startHouse(t)
+	sender := newClient(h.addr, h.token("sender", "fund"))
+	key := []string{"Idempotency-Key", "order-1"}
+	const body = `{"amount":1000,"count":5}`
+	id := fund(t, sender, body, key...)
+	mustSluice(t, "redpacket", "close", "-c", h.file, id)
+	eventually(t, 20*time.Second, func() error {
+		if out := mustSluice(t, "redpacket", "reconcile", "-c", h.file, id); zero(out, "refunded") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	rdb := redis.NewClient(&redis.Options{Addr: h.redis.Addr})
+	defer rdb.Close()
+	ctx := context.Background()
+	keys, err := rdb.Keys(ctx, "*"+id+"*").Result()
+	if err == nil {
+		err = rdb.Del(ctx, keys...).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if a := sender.do(t, "POST", "/v1/redpackets", `{"amount":1001,"count":5}`, key...); a.Status != 409 || a.str("error", "code") != "idempotency_conflict" {
+			t.Errorf("another body: %d %s", a.Status, a.Body)
+		}
+		if a := sender.do(t, "POST", "/v1/redpackets", body, key...); a.Status != 202 || a.str("id") != id || a.str("state") != "closed" {
+			t.Errorf("the same body: %d %s", a.Status, a.Body)
+		}
+	}
+	if n := h.redPackets(); n != 0 {
+		t.Errorf("%d red packets stand in Redis again", n)
+	}
+	fund := func(body string) (string, int) {
+		return sluice(t, "redpacket", "fund", "-c", h.file, "--uid", "sender", "--key", "order-1", "--body", body)
+	}
+	if out, code := fund(body); code != 0 || strings.TrimSpace(out) != id {
+		t.Errorf("sluice redpacket fund: exit %d, %s", code, out)
+	}
+	if out, code := fund(`{"amount":1001,"count":5}`); code != 1 || !strings.Contains(out, "another body") {
+		t.Errorf("sluice redpacket fund, another body: exit %d, %s", code, out)
 	}
 }
 

@@ -20,11 +20,13 @@ type Archive interface {
 }
 
 // Archived is a Desk that asks the ledger about red packets which their bucket has forgotten, 24
-// hours after close: a win told once is told again, whoever won nothing hears `closed`, and the
-// list of winners is the ledger's. What the bucket still knows, the ledger is not asked about.
+// hours after close: a win told once is told again, whoever won nothing hears `closed`, the
+// list of winners is the ledger's, and an Idempotency-Key stays that of its fund request for ever.
+// What the bucket still knows, the ledger is not asked about, but for the keys of fund requests.
 type Archived struct {
 	Desk
 	archive Archive
+	ids     *IDs
 	places  chan struct{} // of questions under way: a database is not a cache
 
 	mu     sync.Mutex
@@ -35,15 +37,16 @@ const (
 	archivePlaces = 32
 	archiveStates = 4096
 	archiveWait   = time.Second
-	archivePage   = "l." // begins the name of a page of the ledger's list
+	archiveFund   = 300 * time.Millisecond // so long a fund request waits for the ledger
+	archivePage   = "l."                   // begins the name of a page of the ledger's list
 )
 
 // NewArchived puts the archive behind a Desk; a nil archive is none.
-func NewArchived(next Desk, archive Archive) Desk {
+func NewArchived(next Desk, archive Archive, ids *IDs) Desk {
 	if archive == nil {
 		return next
 	}
-	return &Archived{Desk: next, archive: archive, places: make(chan struct{}, archivePlaces), states: map[ID]State{}}
+	return &Archived{Desk: next, archive: archive, ids: ids, places: make(chan struct{}, archivePlaces), states: map[ID]State{}}
 }
 
 // ask asks the ledger, when there is a place.
@@ -127,6 +130,39 @@ func (d *Archived) win(ctx context.Context, id ID, uid, n string, nowMS int64) (
 	out = Outcome{Kind: Already, Share: int64(a.Share), Amount: a.Amount, Now: nowMS}
 	out.setPrize(a.Prize)
 	return out, err == nil, err
+}
+
+// Fund implements Desk. A key that was used is known to the ledger when the bucket has forgotten it:
+// another body is ErrConflict then too, and the same body hears what its red packet has become.
+// While the ledger does not answer, the bucket takes the request: the SplitWorker compares it with
+// the ledger before it opens, and withdraws it.
+func (d *Archived) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
+	if req.Key == "" {
+		return d.Desk.Fund(ctx, req)
+	}
+	id := d.ids.Derive(req.Home, req.Sender, req.Key)
+	row, err := d.funded(ctx, id)
+	switch {
+	case err != nil: // not used, or nobody can tell
+		return d.Desk.Fund(ctx, req)
+	case hex.EncodeToString(row.BodyHash) != req.Hash():
+		return FundResult{}, ErrConflict
+	}
+	if st, err := archivedState(id, &row); err == nil {
+		return FundResult{ID: id, State: st.State, Again: true}, nil
+	}
+	return d.Desk.Fund(ctx, req)
+}
+
+// funded is the row of a red packet that may have been funded before.
+func (d *Archived) funded(ctx context.Context, id ID) (row ledger.RedPacket, err error) {
+	ctx, cancel := context.WithTimeout(ctx, archiveFund)
+	defer cancel()
+	err = d.ask(ctx, func(ctx context.Context) (err error) {
+		row, err = d.archive.RedPacket(ctx, id.String())
+		return err
+	})
+	return row, err
 }
 
 // Look implements Desk.

@@ -5,13 +5,18 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/gateway/admin"
+	"sluice/gateway/ledger"
+	"sluice/gateway/ledger/postgres"
 	"sluice/gateway/ledger/remote"
+	"sluice/gateway/ledger/sqlite"
+	"sluice/internal/servers"
 )
 
 // remote is the ledger as a gateway without a database reaches it.
@@ -68,7 +73,7 @@ func TestTheLedgerAnswersForWhatIsForgotten(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		w.forgotten(id, locked, portal)
-		desk := NewArchived(w.desk, w.remote())
+		desk := NewArchived(w.desk, w.remote(), w.ids)
 		draw := func(want OutcomeKind, req DrawRequest) Outcome {
 			t.Helper()
 			out, err := desk.Draw(ctx, req)
@@ -114,5 +119,88 @@ func TestTheLedgerAnswersForWhatIsForgotten(t *testing.T) {
 		if _, err := desk.Draw(ctx, DrawRequest{ID: never, UID: "a"}); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("what never was: %v", err)
 		}
+	})
+}
+
+// The key of a fund request stays its own when its red packet is forgotten: the ledger knows the body.
+func TestTheKeyOfAForgottenRedPacketStaysItsOwn(t *testing.T) {
+	f := func(t *testing.T, open func() (ledger.Store, error)) {
+		server := servers.Redis(t)
+		w := newWorld(t, server.Addr, false)
+		ctx := context.Background()
+		store, err := open()
+		w.must(err)
+		w.onLedger(server.Addr, store)
+		w.must(w.certifier.Step(ctx))
+		payer := &slowPayer{}
+		desk := NewArchived(w.desk, w.remote(), w.ids)
+		fund := func(key, body string) (FundResult, error) {
+			t.Helper()
+			req, err := ParseFund([]byte(body))
+			w.must(err)
+			req.Sender, req.Key, req.Home = "sender", key, 1
+			return desk.Fund(ctx, req)
+		}
+		const other, coupons = `{"amount":4000,"count":8,"parts":2}`, `{"amount":0,"count":1,"mode":"portal","prizes":[{"name":"tea","kind":"coupon","count":1,"chance_ppm":5}]}`
+		bodies := map[string]string{"paid": twenty, "unpaid": twenty, "coupons": coupons}
+		want := map[string]string{"paid": StateClosed, "unpaid": StateExpired, "coupons": StateClosed}
+		first := map[string]FundResult{}
+		again := func(when string, state func(key string) string) {
+			t.Helper()
+			for key, body := range bodies {
+				if res, err := fund(key, body); err != nil || res.ID != first[key].ID || res.State != state(key) || !res.Again {
+					t.Errorf("%s, %s: %+v, %v", key, when, res, err)
+				}
+				if res, err := fund(key, other); !errors.Is(err, ErrConflict) {
+					t.Errorf("%s, another body, %s: %+v, %v", key, when, res, err)
+				}
+			}
+		}
+		for key, body := range bodies {
+			res, err := fund(key, body)
+			if err != nil || res.Again {
+				t.Fatalf("%s: %+v, %v", key, res, err)
+			}
+			first[key] = res
+			if key == "unpaid" {
+				w.splitter.Provider, w.splitter.PayWithin = payer, time.Nanosecond
+			} else {
+				w.splitter.Provider, w.splitter.PayWithin = Auto{}, time.Hour
+			}
+			w.must(w.splitter.Step(ctx))
+			if key == "unpaid" {
+				time.Sleep(2 * time.Millisecond)
+				w.must(w.splitter.Step(ctx))
+			}
+		}
+		again("while the bucket knows it", func(key string) string {
+			if key == "unpaid" {
+				return StateExpired
+			}
+			return StateOpen
+		})
+		w.forgotten(first["paid"].ID, first["coupons"].ID)
+		again("forgotten", func(key string) string { return want[key] })
+		for key, res := range first {
+			if w.inRedis(res.ID) {
+				t.Errorf("%s stands in Redis again", key)
+			}
+		}
+		if res, err := fund("a new key", other); err != nil || res.Again || res.State != StateSplitting {
+			t.Errorf("a new key: %+v, %v", res, err)
+		}
+		w.must(store.Close()) // a ledger that does not answer stops no fund request
+		if res, err := fund("another new key", other); err != nil || res.Again {
+			t.Errorf("without the ledger: %+v, %v", res, err)
+		}
+	}
+	ctx := context.Background()
+	t.Run("sqlite", func(t *testing.T) {
+		f(t, func() (ledger.Store, error) {
+			return sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(t.TempDir(), "ledger.db")})
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		f(t, func() (ledger.Store, error) { return postgres.Open(ctx, postgres.Options{URL: servers.Postgres(t)}) })
 	})
 }

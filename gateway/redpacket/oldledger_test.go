@@ -10,15 +10,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/gateway/ledger"
 	"sluice/gateway/ledger/sqlite"
 	"sluice/internal/servers"
 )
 
-// onLedger puts a world onto a SQLite ledger.
-func (w *world) onLedger(addr, path string) {
+// onLedger puts a world onto another ledger.
+func (w *world) onLedger(addr string, store ledger.Store) {
 	w.t.Helper()
-	store, err := sqlite.Open(context.Background(), sqlite.Options{Path: path})
-	w.must(err)
 	w.t.Cleanup(func() { store.Close() })
 	w.ledger = store
 	w.build(func() redis.UniversalClient {
@@ -36,8 +35,13 @@ func TestALedgerPutBackFreezesWhatItForgot(t *testing.T) {
 	w := newWorld(t, server.Addr, false)
 	ctx := context.Background()
 	dir := t.TempDir()
+	open := func(path string) ledger.Store {
+		store, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+		w.must(err)
+		return store
+	}
 	now, backup := filepath.Join(dir, "ledger.db"), filepath.Join(dir, "backup.db")
-	w.onLedger(server.Addr, now)
+	w.onLedger(server.Addr, open(now))
 	w.must(w.certifier.Step(ctx))
 	id := w.fund(twenty)
 	w.draw(id, "a")
@@ -53,7 +57,7 @@ func TestALedgerPutBackFreezesWhatItForgot(t *testing.T) {
 	w.settler.trimAt = time.Time{}
 	w.settle()
 
-	w.onLedger(server.Addr, backup)
+	w.onLedger(server.Addr, open(backup))
 	w.draw(id, "c")
 	for range 4 {
 		w.settle()

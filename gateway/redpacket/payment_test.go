@@ -90,7 +90,7 @@ func TestARedPacketThatWasNeverPaidIsForgotten(t *testing.T) {
 		if err != nil || len(left) > 0 {
 			t.Fatalf("left in Redis: %v, %v", left, err)
 		}
-		if st, err := NewArchived(w.desk, w.ledger).Show(ctx, id); err != nil || st.State != StateExpired {
+		if st, err := NewArchived(w.desk, w.ledger, w.ids).Show(ctx, id); err != nil || st.State != StateExpired {
 			t.Fatalf("%+v, %v", st, err)
 		}
 	})
@@ -101,7 +101,7 @@ func TestARedPacketThatWasNeverPaidIsForgotten(t *testing.T) {
 func TestARepeatedFundRequestDoesNotHideWhatIsForgotten(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
-		desk := NewArchived(w.desk, w.ledger)
+		desk := NewArchived(w.desk, w.ledger, w.ids)
 		fund := func(body string) ID {
 			t.Helper()
 			req, err := ParseFund([]byte(body))
