@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -52,15 +51,19 @@ type Reader struct {
 	cfg    ReaderConfig
 	keys   []string
 	byKey  map[string]int // bucket; -1 is the heartbeat
-	beat   string         // position in the heartbeat stream
+	beat   string         // position in the heartbeat stream; "$" until one was heard
+	bell   bool           // one stands at Redis: its reply comes first
+	full   bool           // so was the last answer
 	w      wire
+	from   int64 // what w took in of the last answer begins and ends here
+	to     int64
 	cmd    []byte
 	fields [][]byte
 	spans  []int
 	arena  []byte
 	entry  Entry
 	bytes  atomic.Int64
-	told   []ID // with Stream: where the Relay goes on; nil: not asked yet
+	told   []ID // where the last answer ended: a Relay goes on there, and a bell waits behind it; nil: nothing was asked
 	place  map[int]int
 }
 
@@ -108,6 +111,7 @@ func (r *Reader) connect(ctx context.Context) error {
 		return fmt.Errorf("changelog: connect: %w", err)
 	}
 	r.w = wire{conn: conn, buf: r.w.buf, read: r.w.read}
+	r.bell, r.full = false, true // as far as we know
 	if r.cfg.Password == "" {
 		return nil
 	}
@@ -137,8 +141,8 @@ func (r *Reader) connect(ctx context.Context) error {
 // probably more at once. After an error the connection is closed; entries handed over before
 // it are good.
 func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full bool, err error) {
-	if r.told != nil && !slices.Equal(r.told, pos) {
-		r.Close() // the caller goes on elsewhere than the Relay would
+	if (r.cfg.Stream || r.bell) && r.told != nil && !slices.Equal(r.told, pos) {
+		r.Close() // the caller goes on elsewhere, and will not be kept waiting there
 	}
 	if r.w.conn == nil {
 		if err := r.connect(ctx); err != nil {
@@ -153,14 +157,18 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 	if ctx.Err() != nil {
 		return 0, false, ctx.Err()
 	}
-	if r.told == nil {
+	rings := r.bell
+	if !r.cfg.Stream || r.told == nil {
 		_, err = conn.Write(r.request(pos))
 	}
-	if r.cfg.Stream && r.told == nil {
-		r.told = slices.Clone(pos)
+	r.told = append(r.told[:0], pos...)
+	if rings && err == nil {
+		err = r.w.skip()
 	}
 	if err == nil {
+		r.from = r.w.at()
 		n, full, err = r.reply(ctx, sink)
+		r.full, r.to = full, r.w.at()
 		r.bytes.Store(r.w.read)
 	}
 	if err != nil {
@@ -173,28 +181,6 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 		}
 	}
 	return n, full, err
-}
-
-func (r *Reader) request(pos []ID) []byte {
-	cmd := appendHead(r.cmd[:0], 6+2*len(r.keys))
-	cmd = appendArg(cmd, "XREAD")
-	cmd = appendArg(cmd, "COUNT")
-	cmd = appendArg(cmd, strconv.Itoa(r.cfg.Count))
-	cmd = appendArg(cmd, "BLOCK")
-	cmd = appendArg(cmd, strconv.Itoa(int(r.cfg.Block/time.Millisecond)))
-	cmd = appendArg(cmd, "STREAMS")
-	for _, k := range r.keys {
-		cmd = appendArg(cmd, k)
-	}
-	var id [48]byte
-	for _, p := range pos {
-		text := appendUint(append(appendUint(id[:0], p.Epoch), '-'), p.Seq)
-		cmd = appendLen(cmd, '$', len(text))
-		cmd = append(append(cmd, text...), '\r', '\n')
-	}
-	cmd = appendArg(cmd, r.beat)
-	r.cmd = cmd
-	return cmd
 }
 
 func (r *Reader) reply(ctx context.Context, sink Sink) (n int, full bool, err error) {
@@ -273,9 +259,7 @@ func (r *Reader) one(bucket int, sink Sink) error {
 		r.fields = append(r.fields, r.arena[from:to:to])
 		from = to
 	}
-	if r.told != nil {
-		r.told[r.place[bucket]] = id
-	}
+	r.told[r.place[bucket]] = id
 	e, err := parseFields(id, r.fields, r.entry.Changes[:0])
 	r.entry = e
 	if err != nil {

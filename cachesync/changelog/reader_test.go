@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/internal/servers"
 )
 
 type seen struct {
@@ -91,6 +94,7 @@ func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
 			if err := script.Run(ctx, rdb, keys(3), v).Err(); err != nil {
 				t.Fatal(err)
 			}
+			Beat(ctx, rdb, []int{3}) // from then on the Relay's reads wait for a bell
 		}
 		dials := 0
 		r := NewReader(ReaderConfig{Buckets: []int{3}, Stream: true, Dial: func(context.Context) (net.Conn, error) {
@@ -134,6 +138,91 @@ func TestRelayGoesOnSendingAndIsAskedAgainWhenTheReaderMoves(t *testing.T) {
 			t.Errorf("%q", b[:n])
 		}
 	})
+}
+
+// A read that waits is woken by the first change of a turn of Redis' event loop, and must bring
+// all of them: the next read would wait for the whole next turn.
+func TestReadThatWaitsBringsAllOfTheTurnThatWokeIt(t *testing.T) {
+	rdb := client(t, servers.Redis(t).Addr)
+	ctx := context.Background()
+	r, script := waiting(t, rdb)
+	at := []ID{{1, 1}}
+	for range 20 {
+		sent := make(chan error)
+		go func() {
+			time.Sleep(2 * time.Millisecond) // the read waits by now; if it does not, it is no different
+			pipe := rdb.Pipeline()
+			for range 10 {
+				pipe.EvalSha(ctx, script.Hash(), keys(3))
+			}
+			_, err := pipe.Exec(ctx)
+			sent <- err
+		}()
+		got := 0
+		for got == 0 {
+			n, _, err := r.Read(ctx, at, &seen{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = n
+		}
+		if err := <-sent; err != nil || got != 10 {
+			t.Fatalf("%d changes of 10, %v", got, err)
+		}
+		at[0].Seq += 10
+	}
+}
+
+// A bell waits behind the last answer: who goes back does not wait for it.
+func TestReaderThatGoesBackIsAnsweredThoughABellStands(t *testing.T) {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		r, _ := waiting(t, rdb)
+		if n, _, err := r.Read(context.Background(), []ID{{1, 1}}, &seen{}); n != 0 || err != nil {
+			t.Fatal(n, err) // what hangs up the bell does not wait
+		}
+		if n, _, err := r.Read(context.Background(), []ID{{1, 0}}, &seen{}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// waiting is a Reader of bucket 3 that has heard a heartbeat and read the one change, and waits
+// as good as for ever; the script makes another.
+func waiting(t *testing.T, rdb *redis.Client) (*Reader, *redis.Script) {
+	t.Helper()
+	ctx := context.Background()
+	Raise(ctx, rdb, 3, 1, 0)
+	script := redis.NewScript(Prelude(1) + `return commit({'u:a', '3', '0', 'x'})`)
+	if err := script.Run(ctx, rdb, keys(3)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(ReaderConfig{Buckets: []int{3}, Block: time.Hour,
+		Dial: func(ctx context.Context) (net.Conn, error) { return net.Dial("tcp", rdb.Options().Addr) }})
+	t.Cleanup(r.Close)
+	var s seen
+	if n, _, err := r.Read(ctx, []ID{{1, 0}}, &s); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	done := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		for {
+			Beat(ctx, rdb, []int{3})
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	for s.beats == 0 {
+		if _, _, err := r.Read(ctx, []ID{{1, 1}}, &s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	beating.Wait()
+	return r, script
 }
 
 // What replicas do not have is shown to nobody: a win could be told that a promoted replica

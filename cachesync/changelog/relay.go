@@ -146,14 +146,15 @@ func (r *Relay) stream(ctx context.Context, conn net.Conn, buckets []int, pos []
 			return err
 		}
 		conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
-		if _, err := conn.Write(t.got); err != nil {
+		if _, err := conn.Write(t.part(up.from, up.to, up.w.read)); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// tap keeps what was read since the last write: one whole reply.
+// tap keeps what was read since the last write: the last answer is a part of it, a bell may
+// have rung before and after.
 type tap struct {
 	net.Conn
 	got []byte
@@ -163,6 +164,12 @@ func (t *tap) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
 	t.got = append(t.got, b[:n]...)
 	return n, err
+}
+
+// part is what was read from one place in the stream to another; read is how long that is by now.
+func (t *tap) part(from, to, read int64) []byte {
+	at := read - int64(len(t.got))
+	return t.got[from-at : to-at]
 }
 
 func (t *tap) Write(b []byte) (int, error) {

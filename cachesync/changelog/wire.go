@@ -24,6 +24,9 @@ type wire struct {
 	read int64 // bytes from the network
 }
 
+// at is how far the stream has been taken in.
+func (w *wire) at() int64 { return w.read - int64(w.w-w.r) }
+
 // more reads from the network behind what is buffered, making room first.
 func (w *wire) more() error {
 	if w.r > 0 && (w.r == w.w || w.w == len(w.buf)) {
@@ -70,24 +73,48 @@ func (w *wire) line() ([]byte, error) {
 
 // header reads a line that must begin with kind and returns its number; -1 is nil.
 func (w *wire) header(kind byte) (int, error) {
+	got, n, err := w.head()
+	if err == nil && got != kind {
+		err = fmt.Errorf("%w: %q where %q was due", errProtocol, got, kind)
+	}
+	return n, err
+}
+
+// head reads the line that begins a value: its kind and its number, -1 is nil.
+func (w *wire) head() (kind byte, n int, err error) {
 	line, err := w.line()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if line[0] == '-' {
-		return 0, ReplyError(line[1:])
-	}
-	if line[0] != kind {
-		return 0, fmt.Errorf("%w: %q where %q was due", errProtocol, line, kind)
+		return 0, 0, ReplyError(line[1:])
 	}
 	if len(line) == 3 && line[1] == '-' && line[2] == '1' {
-		return -1, nil
+		return line[0], -1, nil
 	}
-	n, ok := number(line[1:])
-	if !ok || n > 512<<20 {
-		return 0, fmt.Errorf("%w: %q", errProtocol, line)
+	size, ok := number(line[1:])
+	if !ok || size > 512<<20 {
+		return 0, 0, fmt.Errorf("%w: %q", errProtocol, line)
 	}
-	return int(n), nil
+	return line[0], int(size), nil
+}
+
+// skip reads past one value of strings and arrays.
+func (w *wire) skip() error {
+	for left := 1; left > 0; left-- {
+		kind, n, err := w.head()
+		switch {
+		case err != nil:
+			return err
+		case kind == '*':
+			left += max(n, 0)
+		case n >= 0:
+			if _, err := w.take(n + 2); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bulk returns the next bulk string.
@@ -99,14 +126,22 @@ func (w *wire) bulk() ([]byte, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("%w: nil where a string was due", errProtocol)
 	}
-	for w.w-w.r < n+2 {
+	b, err := w.take(n + 2)
+	if err != nil {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// take returns the next n bytes.
+func (w *wire) take(n int) ([]byte, error) {
+	for w.w-w.r < n {
 		if err := w.more(); err != nil {
 			return nil, err
 		}
 	}
-	b := w.buf[w.r : w.r+n]
-	w.r += n + 2
-	return b, nil
+	w.r += n
+	return w.buf[w.r-n : w.r], nil
 }
 
 // appendArg and appendHead write a command.
