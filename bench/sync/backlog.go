@@ -36,7 +36,7 @@ func backlog(h *servers.Host, records, different int) (out cleared) {
 		memory := servers.Memcached(h, "-m", "1024")
 		changelog.Beat(context.Background(), src.rdb, buckets())
 		began := time.Now()
-		a, stop := start(src, apply.Config{Store: store(h, memory), Now: time.Now})
+		a, stop := start(src, apply.Config{Store: store(h, memory, nil), Now: time.Now})
 		heads := map[int]changelog.ID{}
 		for _, b := range buckets() {
 			heads[b], _ = changelog.Head(context.Background(), src.rdb, b)

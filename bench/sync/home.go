@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -23,13 +24,12 @@ type home struct {
 	rdb  *redis.Client
 	one  *redis.Script // one change; returns its commit time in microseconds
 	many *redis.Script // many changes in one call, each with an entry of its own
+
+	answers stamps // of rdb's connections
 }
 
 func newHome(h *servers.Host, addr string) *home {
-	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2,
-		ReadTimeout: 30 * time.Second})
-	h.Cleanup(func() { rdb.Close() })
-	x := &home{addr: addr, rdb: rdb,
+	x := &home{addr: addr,
 		one: redis.NewScript(changelog.Prelude(1) + `
 commit({ARGV[1], ARGV[3], '0', ARGV[2]})
 return clock[1] .. string.format('%06d', tonumber(clock[2]))`),
@@ -38,6 +38,10 @@ for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
   commit({ARGV[3] .. string.format('%.0f', i % tonumber(ARGV[4])), '3', '0', ARGV[5]})
 end
 return 0`)}
+	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DisableIdentity: true, Protocol: 2,
+		ReadTimeout: 30 * time.Second, Dialer: x.answers.dial})
+	h.Cleanup(func() { rdb.Close() })
+	x.rdb = rdb
 	ctx := context.Background()
 	for b := range record.Buckets {
 		if _, err := changelog.Raise(ctx, rdb, b, 1, 0); err != nil {
@@ -64,14 +68,14 @@ func buckets() []int {
 	return all
 }
 
-func reader(addr string) *changelog.Reader {
+func reader(addr string, s *stamps) *changelog.Reader {
 	return changelog.NewReader(changelog.ReaderConfig{Buckets: buckets(), Dial: func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		return s.dial(ctx, "tcp", addr)
 	}})
 }
 
-func store(h *servers.Host, addr string) *memcache.Client {
-	c, err := memcache.New(memcache.Config{Servers: []string{addr}, Authoritative: true, Timeout: 2 * time.Second})
+func store(h *servers.Host, addr string, s *stamps) *memcache.Client {
+	c, err := memcache.New(memcache.Config{Servers: []string{addr}, Authoritative: true, Timeout: 2 * time.Second, Dial: s.dial})
 	if err != nil {
 		h.Fatalf("bench: %v", err)
 	}
@@ -81,7 +85,10 @@ func store(h *servers.Host, addr string) *memcache.Client {
 
 // start runs an applier as a Syncer would; stop ends it.
 func start(src *home, cfg apply.Config) (a *apply.Applier, stop func()) {
-	cfg.Source, cfg.Buckets, cfg.Reader = "home", buckets(), reader(src.addr)
+	cfg.Source, cfg.Buckets = "home", buckets()
+	if cfg.Reader == nil {
+		cfg.Reader = reader(src.addr, nil)
+	}
 	cfg.Positions = &apply.CachePositions{Store: cfg.Store}
 	cfg.Log = slog.New(slog.DiscardHandler)
 	a = apply.New(cfg)
@@ -94,6 +101,11 @@ func start(src *home, cfg apply.Config) (a *apply.Applier, stop func()) {
 // spread is a set of durations.
 type spread struct{ all []time.Duration }
 
+// add takes what passed between two times in microseconds.
+func (s *spread) add(from, to int64) {
+	s.all = append(s.all, time.Duration(max(0, to-from))*time.Microsecond)
+}
+
 func (s *spread) n() int { return len(s.all) }
 
 func (s *spread) sort() { slices.Sort(s.all) }
@@ -104,6 +116,10 @@ func (s *spread) at(q float64) time.Duration {
 		return 0
 	}
 	return s.all[min(len(s.all)-1, int(float64(len(s.all))*q/100))]
+}
+
+func (s *spread) String() string {
+	return fmt.Sprintf("p50 %s p99 %s p99.9 %s max %s", s.at(50), s.at(99), s.at(99.9), s.at(100))
 }
 
 func atoi(s string) int64 {

@@ -39,7 +39,7 @@ func join(h *servers.Host, keys int) (out joined) {
 		h.Cleanup(cancel)
 		first := syncer(h, ctx, src.addr, control, "bj1", "idc", warm)
 		await(h, reg, "bj1")
-		stuff(h, store(h, warm), keys)
+		stuff(h, store(h, warm, nil), keys)
 		stop := make(chan struct{})
 		go func() { // a thousand changes a second go on
 			for i := 0; ; i++ {
@@ -63,7 +63,7 @@ func join(h *servers.Host, keys int) (out joined) {
 		await(h, reg, "burst1")
 		out.active = time.Since(began)
 		close(stop)
-		have := store(h, cold)
+		have := store(h, cold, nil)
 		stats, err := have.NodeStats(ctx, cold)
 		if err != nil {
 			h.Fatalf("bench: %v", err)
