@@ -167,7 +167,7 @@ func (c *Closer) closeOne(ctx context.Context, id ID, row *ledger.RedPacket) err
 func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error {
 	text := id.String()
 	k := &c.h.keys[id.Bucket()]
-	n, err := c.h.control.Exists(ctx, k.rp(text)).Result()
+	n, err := c.h.control.Exists(ctx, k.rp(text), k.dropped(text)).Result()
 	if err != nil || n == 0 {
 		return err
 	}
@@ -191,21 +191,30 @@ func (c *Closer) forget(ctx context.Context, id ID, row *ledger.RedPacket) error
 	return err
 }
 
+// dropKeys is how many keys go in one call: more would hold up the draws of others.
+const dropKeys = 1000
+
 // drop unlinks all keys of a red packet that has been closed for so long, or has expired.
 func (h *House) drop(ctx context.Context, id ID, sp *spec, closedFor time.Duration) (gone bool, err error) {
 	for i := sp.parts() - 1; i >= 0; i-- { // part 0 last: while it is there, the others are looked for
-		reply, err := h.atPart(ctx, id, i, script.Drop, func(k *keys, text string) []string {
-			keys := []string{k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text), k.notes(text), k.taken(text)}
-			for h := range sp.WinnerHashes {
-				keys = append(keys, k.winnersHash(text, h, sp.WinnerHashes))
-			}
-			return keys
-		}, text64(closedFor.Milliseconds()))
-		if err != nil {
-			return false, err
+		k, text := &h.keys[id.PartBucket(i)], id.String()
+		all := []string{k.sh(text), k.list(text), k.tries(text), k.prize(text), k.chunk(text), k.notes(text), k.taken(text)}
+		for h := range sp.WinnerHashes {
+			all = append(all, k.winnersHash(text, h, sp.WinnerHashes))
 		}
-		if reply != "done" && reply != "none" {
-			return false, nil // not closed that long
+		for more := "1"; more == "1"; {
+			now := all[:min(dropKeys, len(all))]
+			if all = all[len(now):]; len(all) == 0 {
+				more = "0"
+			}
+			reply, err := h.atPart(ctx, id, i, script.Drop, func(*keys, string) []string { return append([]string{k.dropped(text)}, now...) },
+				text64(closedFor.Milliseconds()), more)
+			if err != nil {
+				return false, err
+			}
+			if reply != "done" && reply != "none" {
+				return false, nil // not closed that long
+			}
 		}
 	}
 	return true, nil

@@ -164,7 +164,7 @@ type State struct {
 	Commit      string // hex SHA-256 of the split seed; shown before the draw
 	Seed        string // hex; shown after close
 
-	winnerHashes int64  // how many
+	winnerHashes int64  // how many each part has
 	spread       int64  // parts it is spread over, at least 1
 	password     string // hash
 	filter       int64  // chunks of the winners' filter, 0 none yet

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync"
 	"sluice/cachesync/record"
@@ -206,13 +207,21 @@ func (h *House) hashedWinners(ctx context.Context, id ID, part int, winnerHashes
 	if _, set, err = h.run(ctx, b, script.Probe, k.base(), nil, nil); err != nil {
 		return nil, nil, err
 	}
-	for one := range winnerHashes {
-		uids, err := h.control.HKeys(ctx, k.winnersHash(text, one, winnerHashes)).Result()
+	group := hashGroup(winnerHashes)
+	for first := int64(0); first < winnerHashes; first += group {
+		lists, err := h.control.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for one := first; one < min(first+group, winnerHashes); one++ {
+				pipe.HKeys(ctx, k.winnersHash(text, one, winnerHashes))
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, nil, scriptError(err)
 		}
-		for _, uid := range uids {
-			hashes = append(hashes, xxhash.Sum64String(uid))
+		for _, list := range lists {
+			for _, uid := range list.(*redis.StringSliceCmd).Val() {
+				hashes = append(hashes, xxhash.Sum64String(uid))
+			}
 		}
 	}
 	if part > 0 {

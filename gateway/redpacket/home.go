@@ -116,12 +116,13 @@ func (d *Home) Fund(ctx context.Context, req FundRequest) (FundResult, error) {
 			return FundResult{}, err
 		}
 	}
-	s := makeSpec(d.h.ids, id, &req, d.h.now().UnixMilli())
+	parts := req.Parts
+	if parts == 0 && d.SpreadAbove > 0 && req.Count > d.SpreadAbove && d.SpreadParts > 1 && req.Mode != ModePortal {
+		parts = min(d.SpreadParts, MaxParts, req.Count)
+	}
+	s := makeSpec(d.h.ids, id, &req, parts, d.h.now().UnixMilli())
 	if s.ClosesMS-max(s.FundedMS, s.OpensMS) > MaxOpenFor.Milliseconds() {
 		return FundResult{}, fieldError("closes_at", CodeTooLarge, "must be within %d days of opening", MaxOpenFor/(24*time.Hour))
-	}
-	if req.Parts == 0 && d.SpreadAbove > 0 && req.Count > d.SpreadAbove && d.SpreadParts > 1 && req.Mode != ModePortal {
-		s.Spread = min(d.SpreadParts, MaxParts, req.Count)
 	}
 	k := &d.h.keys[id.Bucket()]
 	fields, table := s.fields(), s.table(nil)
@@ -216,8 +217,8 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	part := partOf(req.UID, st.spread)
 	b := req.ID.PartBucket(part)
 	k := &d.h.keys[b]
-	var rp, sh, winners string
-	rp, sh, winners, c.space = k.ofDraw(req.ID, req.UID, part, st.winnerHashes, c.space)
+	var rp, sh, winners, hashes string
+	rp, sh, winners, hashes, c.space = k.ofDraw(req.ID, req.UID, part, st.winnerHashes, c.space)
 	text := rp[len(rp)-IDLen:]
 	pass := "0" // none: who has won hears it, with any password or without
 	if st.Lock == LockPassword && req.Password != "" {
@@ -238,7 +239,7 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 		}
 	}
 	keys := append(c.keys[:0], k.meta, k.log, k.win, rp, sh, winners)
-	args := append(c.args[:0], text, req.UID, winnerHashesText(st.winnerHashes), fan, pass, text64(d.Tries))
+	args := append(c.args[:0], text, req.UID, hashes, fan, pass, text64(d.Tries))
 	if st.Mode == ModePortal {
 		if !ValidUID(req.N) {
 			return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,

@@ -8,30 +8,30 @@ import (
 	"sluice/cachesync/record"
 )
 
-// Winners of a red packet with more shares than this stand in manyHashes winners' hashes, so that no
-// hash grows so large that growing it stops Redis, and a page of winners is one hash.
+// Winners of a part with more shares than winnerSplit stand in many winners' hashes of about
+// winnersPerHash each. So few are packed by Redis into one piece of memory, as long as no more
+// stand in a hash than its hash-max-listpack-entries (512, or 128 in some): a winner costs half of
+// what he costs in a large hash, and growing one stops nobody. More would take the draw longer to
+// look through, fewer would cost more keys. How many hashes a red packet has is part of it for ever.
 const (
-	winnerSplit = 2048
-	manyHashes  = 1024
+	winnerSplit    = 2048
+	winnersPerHash = 64
+	portalHashes   = 1024 // at least: a portal remembers every draw, not only wins
 )
 
-// winnerHashesFor is how many winners' hashes a red packet of so many shares has.
-func winnerHashesFor(count int64) int64 {
-	if count > winnerSplit {
-		return manyHashes
+// winnerHashesFor is how many winners' hashes a part of so many shares has.
+func winnerHashesFor(shares int64) int64 {
+	if shares > winnerSplit {
+		return (shares + winnersPerHash - 1) / winnersPerHash
 	}
 	return 1
 }
 
-// winnerHashesText is text64 without garbage for the two numbers there are.
-func winnerHashesText(hashes int64) string {
-	if hashes == manyHashes {
-		return manyHashesText
-	}
-	return text64(hashes)
-}
+// hashGroup is how many winners' hashes are read in one go: so many that there are at most
+// hashGroups such readings, the last of which may find fewer.
+func hashGroup(hashes int64) int64 { return (hashes + hashGroups - 1) / hashGroups }
 
-var manyHashesText = text64(manyHashes)
+const hashGroups = 1024
 
 // keys are the Redis keys of a bucket that do not name a red packet.
 type keys struct{ tag, meta, log, win, fund string }
@@ -71,9 +71,12 @@ func (k *keys) winnersHash(id string, h, hashes int64) string {
 	return k.tag + ":w:" + id + ":" + strconv.FormatInt(h, 10)
 }
 
-// ofDraw makes the three keys of a draw in one piece of memory, with space to build it in.
-// id's text is the end of rp.
-func (k *keys) ofDraw(id ID, uid string, part int, hashes int64, space []byte) (rp, sh, winners string, _ []byte) {
+// dropped is there while more keys of a forgotten red packet are to go.
+func (k *keys) dropped(id string) string { return k.tag + ":dr:" + id }
+
+// ofDraw makes the three keys of a draw, and the text of how many winners' hashes there are, in one
+// piece of memory, with space to build it in. id's text is the end of rp.
+func (k *keys) ofDraw(id ID, uid string, part int, hashes int64, space []byte) (rp, sh, winners, many string, _ []byte) {
 	name := ":rp:"
 	if part > 0 {
 		name = ":rq:" // see part
@@ -86,6 +89,8 @@ func (k *keys) ofDraw(id ID, uid string, part int, hashes int64, space []byte) (
 	if hashes > 1 {
 		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(hashes), 10)
 	}
+	three := len(b)
+	b = strconv.AppendInt(b, hashes, 10)
 	all := string(b)
-	return all[:one], all[one:two], all[two:], b
+	return all[:one], all[one:two], all[two:three], all[three:], b
 }

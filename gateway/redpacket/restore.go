@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -200,16 +201,26 @@ func (c *Certifier) sidelines(ctx context.Context, k *keys, set *script.Set, sp 
 	return nil
 }
 
-// rewin writes the winners' hashes, in calls of at most 200 winners.
+// rewin writes the winners' hashes, in calls of about 200 winners.
 func (c *Certifier) rewin(ctx context.Context, k *keys, set *script.Set, sp *spec, kn *known) error {
 	byHash := map[string][]string{}
-	flush := func(hash string) error {
-		args := byHash[hash]
-		delete(byHash, hash)
-		if len(args) == 0 {
+	var hashes, args []string // of the next call
+	write := func() error {
+		if len(hashes) == 0 {
 			return nil
 		}
-		return c.call(ctx, set, script.Rewin, k.base(hash), args...)
+		err := c.call(ctx, set, script.Rewin, k.base(hashes...), args...)
+		hashes, args = nil, nil
+		return err
+	}
+	flush := func(hash string) error {
+		texts := byHash[hash]
+		delete(byHash, hash)
+		hashes, args = append(hashes, hash), append(append(args, strconv.Itoa(len(texts))), texts...)
+		if len(args) < 400 {
+			return nil
+		}
+		return write()
 	}
 	draws := map[string]int64{}
 	for who, value := range kn.winners {
@@ -234,5 +245,5 @@ func (c *Certifier) rewin(ctx context.Context, k *keys, set *script.Set, sp *spe
 			return err
 		}
 	}
-	return nil
+	return write()
 }

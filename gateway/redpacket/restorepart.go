@@ -236,7 +236,7 @@ func (r *restoredPart) moves(ctx context.Context, moves []ledger.Move, left [][2
 		fen := sumOf(shares)
 		notes, nl, nf = notes+1, nl+behind-first, nf+fen
 		value := strings.Join([]string{strconv.Itoa(to), text64(first), text64(behind), text64(fen)}, "|")
-		return c.call(ctx, r.set, script.Rewin, k.base(k.notes(text)), move, value, "d"+move, string(encodeShares(shares, int(r.sp.width()))))
+		return c.call(ctx, r.set, script.Rewin, k.base(k.notes(text)), "4", move, value, "d"+move, string(encodeShares(shares, int(r.sp.width()))))
 	}
 	for i := range moves {
 		m := &moves[i]

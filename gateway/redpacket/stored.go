@@ -28,24 +28,24 @@ type spec struct {
 	List         []string `json:"list,omitempty"`
 	Prizes       []Prize  `json:"prizes,omitempty"`
 	Cap          int64    `json:"cap,omitempty"`
-	WinnerHashes int64    `json:"parts"`            // how many winners' hashes; not the parts of a spread one
+	WinnerHashes int64    `json:"parts"`            // how many winners' hashes each part has; not the parts of a spread one
 	Spread       int64    `json:"spread,omitempty"` // parts it is spread over; 0: not spread
 	Hash         string   `json:"hash"`             // of the request
 	FundedMS     int64    `json:"funded_ms"`
 }
 
-// makeSpec fixes what the request left open.
-func makeSpec(ids *IDs, id ID, r *FundRequest, nowMS int64) spec {
+// makeSpec fixes what the request left open. parts is over how many it is spread; 0 and 1: over none.
+func makeSpec(ids *IDs, id ID, r *FundRequest, parts, nowMS int64) spec {
 	s := spec{
 		ID: id.String(), Sender: r.Sender, Amount: r.Amount, Count: r.Count, Mode: r.Mode, Audience: r.Audience, Lock: LockNone,
 		Min: r.Min, Max: r.Max, OpensMS: r.OpensAt, ClosesMS: r.ClosesAt, List: r.List, Prizes: r.Prizes, Cap: r.Cap,
-		WinnerHashes: winnerHashesFor(r.Count), Hash: r.Hash(), FundedMS: nowMS,
+		WinnerHashes: winnerHashesFor(r.Count / max(1, parts)), Hash: r.Hash(), FundedMS: nowMS,
 	}
-	if r.Parts > 1 {
-		s.Spread = r.Parts
+	if parts > 1 {
+		s.Spread = parts
 	}
 	if r.Mode == ModePortal {
-		s.WinnerHashes = manyHashes // a portal remembers every draw, not only wins
+		s.WinnerHashes = max(portalHashes, s.WinnerHashes)
 	}
 	if s.ClosesMS == 0 {
 		s.ClosesMS = max(nowMS, s.OpensMS) + DefaultOpenFor.Milliseconds()

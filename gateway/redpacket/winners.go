@@ -14,20 +14,22 @@ import (
 const pageSize = 1000
 
 // Winners implements Desk. A red packet of up to winnerSplit shares is listed by share; a
-// larger one hash by hash, by share within each, and a spread one part by part. The page names
-// hash and place in it.
+// larger one group of hashes by group, by share within each, and a spread one part by part. The
+// page names group and place in it.
 func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, error) {
 	st, err := d.Show(ctx, id)
 	if err != nil {
 		return WinnersPage{}, err
 	}
-	all := st.winnerHashes * st.spread
+	group := hashGroup(st.winnerHashes)
+	groups := (st.winnerHashes + group - 1) / group
+	all := groups * st.spread
 	h, from, err := parsePage(page, all)
 	if err != nil {
 		return WinnersPage{}, err
 	}
 	for ; h < all; h++ {
-		list, err := d.h.winnersOf(ctx, id, int(h/st.winnerHashes), h%st.winnerHashes, st.winnerHashes)
+		list, err := d.h.winnersOf(ctx, id, int(h/groups), h%groups*group, st.winnerHashes)
 		if err != nil {
 			return WinnersPage{}, err
 		}
@@ -47,24 +49,29 @@ func (d *Home) Winners(ctx context.Context, id ID, page string) (WinnersPage, er
 	return WinnersPage{}, nil
 }
 
-func parsePage(page string, hashes int64) (h int64, from int, err error) {
+func parsePage(page string, groups int64) (h int64, from int, err error) {
 	if page == "" {
 		return 0, 0, nil
 	}
 	a, b, _ := strings.Cut(page, ".")
 	h, err1 := strconv.ParseInt(a, 10, 32)
 	n, err2 := strconv.ParseInt(b, 10, 32)
-	if err1 != nil || err2 != nil || h < 0 || h > hashes || n < 0 {
+	if err1 != nil || err2 != nil || h < 0 || h > groups || n < 0 {
 		return 0, 0, fieldError("page", CodeInvalid, "is not one that an earlier page named as next")
 	}
 	return h, int(n), nil
 }
 
-// winnersOf reads one winners' hash of a part in the order of shares.
-func (h *House) winnersOf(ctx context.Context, id ID, part int, hash, hashes int64) ([]Winner, error) {
+// winnersOf reads the group of winners' hashes of a part that begins with first, in the order of shares.
+func (h *House) winnersOf(ctx context.Context, id ID, part int, first, hashes int64) ([]Winner, error) {
 	k := &h.keys[id.PartBucket(part)]
 	text := id.String()
-	all, err := h.control.HGetAll(ctx, k.winnersHash(text, hash, hashes)).Result()
+	all, err := h.control.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for one := first; one < min(first+hashGroup(hashes), hashes); one++ {
+			pipe.HGetAll(ctx, k.winnersHash(text, one, hashes))
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, scriptError(err)
 	}
@@ -75,14 +82,16 @@ func (h *House) winnersOf(ctx context.Context, id ID, part int, hash, hashes int
 	if err != nil {
 		return nil, scriptError(err)
 	}
-	list := make([]Winner, 0, len(all))
-	for who, value := range all {
-		w, ok, err := parseWinner(who, value, opened)
-		if err != nil {
-			return nil, fmt.Errorf("winners of %s: %w", text, err)
-		}
-		if ok {
-			list = append(list, w)
+	var list []Winner
+	for _, hash := range all {
+		for who, value := range hash.(*redis.MapStringStringCmd).Val() {
+			w, ok, err := parseWinner(who, value, opened)
+			if err != nil {
+				return nil, fmt.Errorf("winners of %s: %w", text, err)
+			}
+			if ok {
+				list = append(list, w)
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b Winner) int { return int(a.Share - b.Share) })

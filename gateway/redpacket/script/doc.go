@@ -33,6 +33,7 @@
 //	h   hash of the fund request            spec  JSON, for the split worker
 //
 // The amounts, {b07}:sh:<id>, go with the last share; those of a part stay until it is forgotten.
+// Of a forgotten red packet {b07}:dr:<id> stands there until the last of its keys has gone.
 //
 // A part of a spread red packet stands in {b07}:rp:<id> (part 0) or {b08}:rq:<id> (the others),
 // its range is k..n-1, and it has besides
