@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/region"
 	"sluice/internal/servers"
@@ -121,6 +122,28 @@ func TestJoiningRegionCopiesANeighbourAndMissesNothing(t *testing.T) {
 		await(t, fmt.Sprintf("u:%d = %s", i, want), func() bool { return holds(far, fmt.Sprint("u:", i), want) })
 	}
 	t.Logf("%d changes while joining", n)
+}
+
+// Appliers of a cluster tell their positions one after another: a region that begins where another
+// one is must know all of them, or it would skip what that one has not written yet.
+func TestRegionBeginsAtNoNeighbourThatHasNotToldAllPositions(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	s, err := NewSyncer(w.config("burst1", "burst", "127.0.0.1:1"), Deps{Store: newStore(t, servers.Memcached(t)), Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := map[int]changelog.ID{}
+	for b := range Buckets {
+		at[b] = changelog.ID{Epoch: 1, Seq: 7}
+		if err := changelog.Ack(ctx, w.home.rdb, "bj1", 1, apply.FormatPositions(at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.beginAt(ctx, "bj1"); (err == nil) != (len(at) == Buckets) {
+			t.Errorf("with %d positions: %v", len(at), err)
+		}
+	}
 }
 
 func TestDrainedRegionLeavesAndAnotherProcessFences(t *testing.T) {

@@ -280,8 +280,8 @@ func (s *Syncer) beginAt(ctx context.Context, neighbour string) error {
 			return fmt.Errorf("cachesync: positions of %s at home %s: %w", neighbour, l.home.Name, err)
 		}
 		at := apply.ParsePositions(text)
-		if len(at) == 0 || strings.Contains(text, joiningMark) {
-			return fmt.Errorf("cachesync: %s has told home %s no position", neighbour, l.home.Name)
+		if len(at) < Buckets || strings.Contains(text, joiningMark) { // of a cluster each bucket's applier begins to tell by itself
+			return fmt.Errorf("cachesync: %s has told home %s the positions of %d of %d buckets", neighbour, l.home.Name, len(at), Buckets)
 		}
 		if err := s.ackAt(ctx, l, mark, at); err != nil {
 			return err
