@@ -268,12 +268,10 @@ func newLoad(h *home) *loader {
 			case <-time.After(2 * time.Millisecond):
 			}
 			key, payload := fmt.Sprint("u:", i%300), fmt.Sprint("n", i)
-			b := BucketOf(key)
-			keys := []string{changelog.MetaKey(b), changelog.LogKey(b), changelog.WinKey(b), key}
 			for {
 				// Until it is surely committed: a lost reply is answered by doing it again.
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-				err := h.script.Run(ctx, h.rdb, keys, int(TypeUser), payload).Err()
+				err := h.commit(ctx, h.rdb, key, payload).Err()
 				cancel()
 				if err == nil {
 					break

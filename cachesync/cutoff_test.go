@@ -114,8 +114,7 @@ func flood(t *testing.T, h *home, perSecond int) (last map[string]string, stop f
 				pipe := h.rdb.Pipeline()
 				for i := range perSecond / 100 {
 					key, payload := fmt.Sprint("u:", (n+i)%10_000), fmt.Sprintf("%d %0150d", n+i, 0)
-					b := BucketOf(key)
-					h.script.EvalSha(context.Background(), pipe, []string{changelog.MetaKey(b), changelog.LogKey(b), changelog.WinKey(b), key}, int(TypeUser), payload)
+					h.commit(context.Background(), pipe, key, payload)
 					last[key] = payload
 				}
 				_, err := pipe.Exec(context.Background())
@@ -129,7 +128,7 @@ func flood(t *testing.T, h *home, perSecond int) (last map[string]string, stop f
 	return last, stop
 }
 
-func usedMemory(t *testing.T, rdb *redis.Client) int64 {
+func usedMemory(t *testing.T, rdb redis.UniversalClient) int64 {
 	t.Helper()
 	return number(t, rdb.Info(context.Background(), "memory").Val(), "used_memory:")
 }

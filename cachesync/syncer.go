@@ -260,6 +260,9 @@ func groups(cluster bool) [][]int {
 func (s *Syncer) dialBucket(ctx context.Context, l *link, bucket int) (net.Conn, error) {
 	addr := l.home.Redis.Addrs[0]
 	if c, ok := l.rdb.(*redis.ClusterClient); ok {
+		// The connection before this one may have ended because the slot was moved: the next
+		// dial knows, while a client that is asked for nothing else looks every ten seconds.
+		c.ReloadState(ctx)
 		node, err := c.MasterForKey(ctx, changelog.LogKey(bucket))
 		if err != nil {
 			return nil, err
@@ -306,10 +309,14 @@ func (s *Syncer) beats(ctx context.Context, l *link) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		for _, buckets := range groups(l.home.Redis.Cluster) {
-			if err := changelog.Beat(ctx, l.rdb, buckets); err != nil && ctx.Err() == nil {
-				s.deps.Log.Debug("heartbeat failed", "home", l.home.Name, "err", err)
+		_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // one by one, a cluster's would each wait for an fsync
+			for _, buckets := range groups(l.home.Redis.Cluster) {
+				changelog.Beat(ctx, p, buckets)
 			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			s.deps.Log.Debug("heartbeat failed", "home", l.home.Name, "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/memcache"
 	"sluice/internal/servers"
 )
@@ -21,26 +22,33 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // home is a Redis with changes to be made.
 type home struct {
-	rdb    *redis.Client
+	rdb    redis.UniversalClient
 	script *redis.Script
 }
 
-func newHome(t testing.TB, addr string) *home {
-	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+// newHome is one Redis, or a cluster of several.
+func newHome(t testing.TB, addrs ...string) *home {
+	rdb := goredis.New(&redis.UniversalOptions{Addrs: addrs, IsClusterMode: len(addrs) > 1})
 	t.Cleanup(func() { rdb.Close() })
 	for b := range Buckets {
 		if _, err := changelog.Raise(context.Background(), rdb, b, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return &home{rdb, redis.NewScript(changelog.Prelude(1) + `return commit({KEYS[4], ARGV[1], '0', ARGV[2]})`)}
+	return &home{rdb, redis.NewScript(changelog.Prelude(1) + `return commit({ARGV[1], ARGV[2], '0', ARGV[3]})`)}
+}
+
+// commit sends the script that changes key, on a connection or in a pipeline; on a cluster all it
+// touches stands in one slot.
+func (h *home) commit(ctx context.Context, c redis.Scripter, key, payload string) *redis.Cmd {
+	b := BucketOf(key)
+	keys := []string{changelog.MetaKey(b), changelog.LogKey(b), changelog.WinKey(b)}
+	return h.script.Eval(ctx, c, keys, key, int(TypeUser), payload) // whole: a Redis that was restarted knows no script
 }
 
 func (h *home) set(t testing.TB, key, payload string) {
 	t.Helper()
-	b := BucketOf(key)
-	keys := []string{changelog.MetaKey(b), changelog.LogKey(b), changelog.WinKey(b), key}
-	if err := h.script.Run(context.Background(), h.rdb, keys, int(TypeUser), payload).Err(); err != nil {
+	if err := h.commit(context.Background(), h.rdb, key, payload).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
