@@ -27,7 +27,8 @@ func WinKey(bucket int) string { return record.BucketKey(bucket, "win") }
 func MendKey(bucket int) string { return record.BucketKey(bucket, "mend") }
 
 // prelude is written for speed: one HMGET, one XADD and one HMSET a change. XADD stands first,
-// because it is the one that can refuse (an id that is not newer, a key of another type).
+// because it is the one that can refuse (an id that is not newer, a key of another type). A script
+// of several changes enters each and marks once, at the end.
 const prelude = `local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'vms', 'vctr', 'win')
 if meta[1] ~= '@EPOCH@' then
   return redis.error_reply('FENCED script of epoch @EPOCH@, bucket of epoch ' .. tostring(meta[1]))
@@ -38,7 +39,7 @@ local WIN = meta[5] or '0'
 local vseq = tonumber(meta[2] or '0')
 local vms = tonumber(meta[3] or '0')
 local vctr = tonumber(meta[4] or '0')
-local function commit(records, win, source)
+local function enter(records, win, source)
   vctr = vctr + 1
   if vctr > 1023 then
     vctr = 0
@@ -80,10 +81,16 @@ local function commit(records, win, source)
   if win then
     redis.call('XADD', KEYS[3], id, 'p', WIN, unpack(win))
     WIN = seq
-    redis.call('HMSET', KEYS[1], 'seq', seq, 'vms', ms, 'vctr', ctr, 'win', seq)
-  else
-    redis.call('HMSET', KEYS[1], 'seq', seq, 'vms', ms, 'vctr', ctr)
   end
+  return seq
+end
+local function mark()
+  redis.call('HMSET', KEYS[1], 'seq', string.format('%.0f', vseq), 'vms', string.format('%.0f', vms),
+    'vctr', string.format('%.0f', vctr), 'win', WIN)
+end
+local function commit(records, win, source)
+  local seq = enter(records, win, source)
+  mark()
   return seq
 end
 `

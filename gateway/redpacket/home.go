@@ -61,11 +61,11 @@ const confirmWithin = 1500 * time.Millisecond
 type Home struct {
 	HomeConfig
 	h       *House
-	calls   sync.Pool
 	looks   sync.Pool
 	local   local // of Cache, if it keeps copies
 	borrows flights
 	known   states // of the red packets whose records are copies
+	batches batches
 }
 
 var _ Desk = (*Home)(nil)
@@ -82,18 +82,10 @@ func NewHome(cfg HomeConfig) (*Home, error) {
 		cfg.Random = rand.Reader
 	}
 	d := &Home{HomeConfig: cfg, h: cfg.House}
-	d.calls.New = func() any { return new(call) }
+	d.batches.init()
 	d.looks.New = func() any { return new(look) }
 	d.local, _ = cfg.Cache.(local)
 	return d, nil
-}
-
-// call holds the buffers of one draw.
-type call struct {
-	reply []byte
-	space []byte
-	keys  [8]string
-	args  [9]string
 }
 
 // Fund implements Desk. The same (sender, key) is the same red packet.
@@ -212,21 +204,13 @@ func (d *Home) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
 
 // draw asks the home once; again says that the record it went by is not the home's.
 func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outcome, again bool, err error) {
-	c := d.calls.Get().(*call)
-	defer d.calls.Put(c)
-	part := partOf(req.UID, st.spread)
-	b := req.ID.PartBucket(part)
-	k := &d.h.keys[b]
-	var rp, sh, winners, hashes string
-	rp, sh, winners, hashes, c.space = k.ofDraw(req.ID, req.UID, part, st.winnerHashes, c.space)
-	text := rp[len(rp)-IDLen:]
 	pass := "0" // none: who has won hears it, with any password or without
 	if st.Lock == LockPassword && req.Password != "" {
 		if pass = "2"; d.h.ids.passwordMatches(req.ID, req.Password, st.password) {
 			pass = "1"
 		}
 	}
-	name, fan := script.Draw, "0"
+	fan := "0"
 	if req.Fan {
 		fan = "1"
 	} else if st.Audience == AudienceFans && d.Relations != nil {
@@ -238,43 +222,48 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 			fan = "1"
 		}
 	}
-	keys := append(c.keys[:0], k.meta, k.log, k.win, rp, sh, winners)
-	args := append(c.args[:0], text, req.UID, hashes, fan, pass, text64(d.Tries))
+	f := from{req.ID, partOf(req.UID, st.spread), st.winnerHashes, st.Lock != LockNone || st.Audience == AudienceList}
 	if st.Mode == ModePortal {
-		if !ValidUID(req.N) {
-			return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,
-				"a draw from a portal brings one, of 1 to 64 of A-Z a-z 0-9 _ -, and repeats it when it asks again")
-		}
-		chance, err := d.chance()
-		if err != nil {
-			return Outcome{}, false, err
-		}
-		name = script.Portal
-		keys[4] = k.prize(text)
-		args = append(args, req.N, chance, text64(st.Cap))
+		out, again, err = d.drawPortal(ctx, f, req, st.Cap, fan, pass)
+	} else {
+		out, again, err = d.drawTogether(ctx, f, req.UID, fan, pass)
 	}
-	if st.Lock != LockNone || st.Audience == AudienceList {
-		keys = append(keys, k.list(text), k.tries(text))
-	}
-	reply, set, err := d.h.run(ctx, b, name, keys, args, c.reply[:0])
-	c.reply = reply[:0]
-	if err != nil {
-		return Outcome{}, false, err
-	}
-	out, again, err = parseDraw(name, reply)
-	if part > 0 && errors.Is(err, ErrNotFound) { // it is being set up, or written again
-		err = Later(300*time.Millisecond, fmt.Errorf("%w: part %d of %s", ErrNotReady, part, text))
+	if f.part > 0 && errors.Is(err, ErrNotFound) { // it is being set up, or written again
+		err = Later(300*time.Millisecond, fmt.Errorf("%w: part %d of %s", ErrNotReady, f.part, req.ID))
 	}
 	if err != nil || again {
 		return out, again, err
 	}
 	if out.Kind == Won || out.Kind == Already {
-		out.Pos.Bucket, out.Pos.Epoch = b, set.Epoch
 		if err := d.confirm(ctx, out.Pos); err != nil {
 			return Outcome{}, false, err
 		}
 	}
 	return out, false, nil
+}
+
+// drawPortal makes one draw from a portal.
+func (d *Home) drawPortal(ctx context.Context, f from, req *DrawRequest, most int64, fan, pass string) (Outcome, bool, error) {
+	if !ValidUID(req.N) {
+		return Outcome{}, false, fieldError("Idempotency-Key", CodeInvalid,
+			"a draw from a portal brings one, of 1 to 64 of A-Z a-z 0-9 _ -, and repeats it when it asks again")
+	}
+	chance, err := d.chance()
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	b := f.id.Bucket()
+	k, text := &d.h.keys[b], f.id.String()
+	keys := k.base(k.rp(text), k.prize(text), k.winners(text, req.UID, f.hashes))
+	if f.guarded {
+		keys = append(keys, k.list(text), k.tries(text))
+	}
+	args := []string{text, req.UID, text64(f.hashes), fan, pass, text64(d.Tries), req.N, chance, text64(most)}
+	reply, set, err := d.h.run(ctx, b, script.Portal, keys, args, nil)
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	return parseDraw(script.Portal, reply, b, set.Epoch)
 }
 
 // confirm waits until the ledger has what stands at pos, where it is waited for at all.
@@ -299,13 +288,14 @@ func (d *Home) chance() (string, error) {
 	return strconv.FormatUint(binary.BigEndian.Uint64(b[:])%1_000_000, 10), nil
 }
 
-// parseDraw reads the reply of draw.lua and portal.lua. Nothing of the outcome stays in reply,
-// which goes back to a pool.
-func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error) {
+// parseDraw reads what draw.lua and portal.lua answer one user. Nothing of the outcome stays in reply,
+// which is used again.
+func parseDraw(name script.Name, reply []byte, bucket int, epoch uint64) (o Outcome, again bool, err error) {
+	pos := Position{Bucket: bucket, Epoch: epoch}
 	c := cutter{rest: unsafe.String(unsafe.SliceData(reply), len(reply)), sep: '|'}
 	switch c.text() {
 	case "won":
-		o = Outcome{Kind: Won, Share: c.int(), Amount: c.int(), Now: c.int()}
+		o = Outcome{Kind: Won, Share: c.int(), Amount: c.int(), Now: c.int(), Pos: pos}
 		o.Pos.Seq = uint64(c.int())
 		if c.rest != "" {
 			o.setPrize(strings.Clone(c.text()))
@@ -313,7 +303,7 @@ func parseDraw(name script.Name, reply []byte) (o Outcome, again bool, err error
 		}
 	case "already":
 		o, _, err = parseWin(c.text())
-		o.Now = c.int()
+		o.Now, o.Pos = c.int(), pos
 		o.Pos.Seq = uint64(c.int())
 	case "nothing": // a portal's draw that met no prize
 		o = Outcome{Kind: SoldOut, Left: c.int(), Now: c.int()}

@@ -73,24 +73,3 @@ func (k *keys) winnersHash(id string, h, hashes int64) string {
 
 // dropped is there while more keys of a forgotten red packet are to go.
 func (k *keys) dropped(id string) string { return k.tag + ":dr:" + id }
-
-// ofDraw makes the three keys of a draw, and the text of how many winners' hashes there are, in one
-// piece of memory, with space to build it in. id's text is the end of rp.
-func (k *keys) ofDraw(id ID, uid string, part int, hashes int64, space []byte) (rp, sh, winners, many string, _ []byte) {
-	name := ":rp:"
-	if part > 0 {
-		name = ":rq:" // see part
-	}
-	b := id.Append(append(append(space[:0], k.tag...), name...))
-	one := len(b)
-	b = id.Append(append(append(b, k.tag...), ":sh:"...))
-	two := len(b)
-	b = id.Append(append(append(b, k.tag...), ":w:"...))
-	if hashes > 1 {
-		b = strconv.AppendUint(append(b, ':'), xxhash.Sum64String(uid)%uint64(hashes), 10)
-	}
-	three := len(b)
-	b = strconv.AppendInt(b, hashes, 10)
-	all := string(b)
-	return all[:one], all[one:two], all[two:three], all[three:], b
-}

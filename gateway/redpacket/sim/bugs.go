@@ -26,11 +26,12 @@ const (
 	GiveWithoutNote     // a part gives a range and keeps no note of it
 	SoldOutTooSoon      // a dry part says soldout before it has borrowed
 	FenceOnePart        // only part 0 of a spread red packet is fenced before close
+	TwiceInABatch       // a user who comes twice in one batch is not seen by the script
 	bugs
 )
 
 var bugNames = [bugs]string{"none", "retry without id", "position apart", "decrement", "close without fence", "refund twice",
-	"eval fallback", "soldout hides a win", "take twice", "give without note", "soldout too soon", "fence one part"}
+	"eval fallback", "soldout hides a win", "take twice", "give without note", "soldout too soon", "fence one part", "twice in a batch"}
 
 func (b Bug) String() string { return bugNames[b] }
 
@@ -51,7 +52,9 @@ func (b Bug) plant(book *script.Book) {
 	}
 	switch b {
 	case RetryWithoutID:
-		replace(script.Draw, "if had then", "if false then")
+		replace(script.Draw, "if had[i] then", "had[i] = nil\n  if had[i] then")
+	case TwiceInABatch:
+		replace(script.Draw, "mine[uid] or", "")
 	case Decrement:
 		replace(script.Draw, "if k >= n then", "if k >= n then\n  k = n - 1\nend\nif false then")
 		replace(script.Draw, "or amount > la then", "then")

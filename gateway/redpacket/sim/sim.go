@@ -405,8 +405,28 @@ func (w *World) client() {
 	uid, n := fmt.Sprint("u", w.rng.IntN(p.users)), ""
 	if p.req.Mode == redpacket.ModePortal {
 		n = fmt.Sprint("n", w.rng.IntN(4))
+	} else if w.bug != SoldOutHidesWin && w.rng.IntN(3) == 0 {
+		w.drawAll(p)
+		return
 	}
 	w.draw(p, uid, n)
+}
+
+// drawAll is what happens when several come at the same moment, also one of them twice.
+func (w *World) drawAll(p *packet) {
+	uids := make([]string, 2+w.rng.IntN(5))
+	for i := range uids {
+		uids[i] = fmt.Sprint("u", w.rng.IntN(p.users))
+	}
+	outs, errs := w.desk.DrawAll(context.Background(), p.id, uids)
+	for i, uid := range uids {
+		if errs[i] != nil {
+			w.logf("%d draw %s of %d: %v", w.ms, uid, len(uids), errs[i])
+			continue
+		}
+		w.logf("%d draw %s of %d: %v share %d", w.ms, uid, len(uids), outs[i].Kind, outs[i].Share)
+		w.heard(p, uid, "", outs[i])
+	}
 }
 
 func (w *World) draw(p *packet, uid, n string) error {
