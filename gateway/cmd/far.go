@@ -54,6 +54,9 @@ func (p *parts) openFar() (err error) {
 	return nil
 }
 
+// farCalls are the calls of the draw script under way to a far home for one red packet before draws gather.
+const farCalls = 16
+
 // newDesk is the desk of all homes that can be reached; cfg is that of the one this region
 // funds at.
 func (p *parts) newDesk(cfg redpacket.HomeConfig) (redpacket.Desk, error) {
@@ -63,6 +66,9 @@ func (p *parts) newDesk(cfg redpacket.HomeConfig) (redpacket.Desk, error) {
 		one := cfg
 		if one.House = house; house != p.house {
 			one.Confirm, one.ConfirmFund, one.ConfirmClose = nil, nil, nil
+		}
+		if p.relays[int(home)] != nil {
+			one.Calls = farCalls
 		}
 		desk, err := redpacket.NewHome(one)
 		if err != nil {

@@ -29,6 +29,7 @@ func Gateway() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "gateway -c sluice.yaml", Short: "Serve clients: HTTP, Lua handlers, draws", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			calm()
 			tuneGC()
 			p, err := openRole(file, level, config.RoleGateway)
 			if err != nil {

@@ -26,6 +26,7 @@ is also the relay: gateways of this region (relay.addrs) reach the homes of othe
 over one pipelined connection to each node of a home. A region has one syncer; for a second relay, start
 this with --relay-only on another machine and name both in relay.addrs.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			calm()
 			p, err := openRole(file, level, config.RoleSync)
 			if err != nil {
 				return err

@@ -4,27 +4,31 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 
+	"sluice/cachesync/resp"
 	"sluice/gateway/redpacket/script"
 )
 
 // mostTogether bounds the draws of one call of the script: others wait while it runs, some 10 us a draw.
 const mostTogether = 64
 
-// batches makes the draws that are ready at the same moment, from one red packet, by one call of the
-// script: what a call costs Redis beside the win itself is the same for one user as for many. It is
-// natural batching, as in package pipeline: who finds no batch opens one and leads it, yields once so
-// that the handlers which are ready may join, and makes the call for all. Nobody waits for a timer.
+// batches makes the draws that come while Redis is busy, from one red packet, by one call of the script: what a
+// call costs Redis beside the win itself is the same for one user as for many. A draw that finds fewer
+// unanswered calls for its red packet than HomeConfig.Calls is made at once. Others gather until one of those
+// is answered, or mostTogether are together. Nobody waits for a timer, and Redis, which answers one
+// connection in order, would have kept them waiting too.
+//
+//	1st draw ----------------> call               under way
+//	2nd .. nth draw --> batch ........... > call  when it is answered
 type batches struct {
 	mu      sync.Mutex
-	open    map[from]*batch
-	free    sync.Pool
+	gather  map[from]*gathering
+	free    sync.Pool // of *batch
 	members sync.Pool
 }
 
@@ -36,20 +40,27 @@ type from struct {
 	guarded bool  // by a list or a lock
 }
 
-// batch is one call of the script; who leads it owns it.
+// gathering is what is under way, or waits, from one red packet.
+type gathering struct {
+	calls   int    // unanswered
+	waiting *batch // open to more members, or nil
+}
+
+// batch is one call of the script. Its first member leads it.
 type batch struct {
 	members    []*member
+	err        error // why it is not made
 	keys, args []string
 	space      []byte
 	ends       []int
 	reply      []byte
 }
 
-// member is one draw of a batch. Who leads the batch fills in what came of it, then wakes the member.
+// member is one draw of a batch.
 type member struct {
 	uid       string
 	fan, pass string
-	wake      chan struct{}
+	wake      chan struct{} // tells the leader to make the call, the others that it is answered
 
 	out   Outcome
 	again bool
@@ -57,9 +68,56 @@ type member struct {
 }
 
 func (t *batches) init() {
-	t.open = map[from]*batch{}
+	t.gather = map[from]*gathering{}
 	t.free.New = func() any { return new(batch) }
 	t.members.New = func() any { return &member{wake: make(chan struct{}, 1)} }
+}
+
+// join puts m into a batch; lead says that it is for m to make the call, and now that it may at once.
+func (t *batches) join(f from, m *member, calls int) (b *batch, lead, now bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.gather[f]
+	if g == nil {
+		g = new(gathering)
+		t.gather[f] = g
+	}
+	if b = g.waiting; b == nil {
+		b, lead = t.free.Get().(*batch), true
+		if now = g.calls < calls; now {
+			g.calls++
+		} else {
+			g.waiting = b
+		}
+	}
+	b.members = append(b.members, m)
+	if len(b.members) == mostTogether {
+		g.start()
+	}
+	return b, lead, now
+}
+
+// start lets the waiting batch go.
+func (g *gathering) start() {
+	g.calls++
+	g.waiting.members[0].wake <- struct{}{}
+	g.waiting = nil
+}
+
+// answered is called when a call is. If the home kept it waiting in vain, whoever waits behind it has waited long enough.
+func (t *batches) answered(f from, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.gather[f]
+	g.calls--
+	if g.waiting != nil {
+		if errors.Is(err, resp.ErrTimeout) {
+			g.waiting.err = err
+		}
+		g.start()
+	} else if g.calls == 0 {
+		delete(t.gather, f)
+	}
 }
 
 // drawTogether makes one draw, in a batch with those of others.
@@ -67,42 +125,47 @@ func (d *Home) drawTogether(ctx context.Context, f from, uid, fan, pass string) 
 	t := &d.batches
 	m := t.members.Get().(*member)
 	m.uid, m.fan, m.pass = uid, fan, pass
-	t.mu.Lock()
-	b := t.open[f]
-	lead := b == nil || len(b.members) == mostTogether
+	b, lead, now := t.join(f, m, d.Calls)
 	if lead {
-		b = t.free.Get().(*batch)
-		t.open[f] = b
-	}
-	b.members = append(b.members, m)
-	t.mu.Unlock()
-	if lead {
-		runtime.Gosched()
-		t.mu.Lock()
-		if t.open[f] == b {
-			delete(t.open, f)
+		if !now {
+			<-m.wake
 		}
-		t.mu.Unlock()
-		d.drawBatch(context.WithoutCancel(ctx), f, b) // the others' too: it is not for the leader to end
-		b.wake()
+		err := d.drawBatch(context.WithoutCancel(ctx), f, b) // the others' too: it is not for the leader to end
+		t.answered(f, err)
+		for i, other := range b.members {
+			b.members[i] = nil
+			if i > 0 {
+				other.wake <- struct{}{}
+			}
+		}
+		b.members = b.members[:0]
 		t.free.Put(b)
-	}
-	select {
-	case <-m.wake:
-	case <-ctx.Done():
-		return Outcome{}, false, Later(200*time.Millisecond, ctx.Err()) // m is the leader's still
+	} else {
+		select {
+		case <-m.wake:
+		case <-ctx.Done():
+			return Outcome{}, false, Later(200*time.Millisecond, ctx.Err()) // m is the leader's still
+		}
 	}
 	out, again, err = m.out, m.again, m.err
 	t.members.Put(m)
 	return out, again, err
 }
 
-// drawBatch runs the script for all members.
-func (d *Home) drawBatch(ctx context.Context, f from, b *batch) {
+// drawBatch runs the script for all members, and fills in what came of it.
+func (d *Home) drawBatch(ctx context.Context, f from, b *batch) error {
 	bucket := f.id.PartBucket(f.part)
-	b.request(&d.h.keys[bucket], f, d.Tries)
-	reply, set, err := d.h.run(ctx, bucket, script.Draw, b.keys, b.args, b.reply[:0])
-	b.reply = reply[:0]
+	var reply []byte
+	var set *script.Set
+	err := b.err
+	if err == nil {
+		b.request(&d.h.keys[bucket], f, d.Tries)
+		reply, set, err = d.h.run(ctx, bucket, script.Draw, b.keys, b.args, b.reply[:0])
+		b.reply = reply[:0]
+		clear(b.keys)
+		clear(b.args)
+	}
+	b.err = nil
 	for _, m := range b.members {
 		if err != nil {
 			m.out, m.again, m.err = Outcome{}, false, err
@@ -112,6 +175,7 @@ func (d *Home) drawBatch(ctx context.Context, f from, b *batch) {
 		line, reply, _ = bytes.Cut(reply, []byte{'\n'})
 		m.out, m.again, m.err = parseDraw(script.Draw, line, bucket, set.Epoch)
 	}
+	return err
 }
 
 // request fills in keys and args. The keys are built in one piece of memory.
@@ -153,17 +217,6 @@ func (b *batch) request(k *keys, f from, tries int64) {
 	for _, m := range b.members {
 		b.args = append(b.args, m.uid, m.fan, m.pass)
 	}
-}
-
-// wake ends the batch: the members are others' from now on.
-func (b *batch) wake() {
-	for i, m := range b.members {
-		b.members[i] = nil
-		m.wake <- struct{}{}
-	}
-	b.members = b.members[:0]
-	clear(b.keys)
-	clear(b.args)
 }
 
 // DrawAll makes the draws of several users from one lucky or equal red packet as Draw does for users who come at

@@ -49,6 +49,10 @@ type HomeConfig struct {
 	// fund request does not say how many; 0 means never.
 	SpreadAbove, SpreadParts int64
 
+	// Calls is how many calls of the draw script for one red packet are under way before draws gather into
+	// one; 0 means 1. Behind a relay it is more, so that a draw does not wait for the way there and back of another.
+	Calls int
+
 	Tries  int64     // wrong passwords a user has for a red packet; 0 means 5
 	Random io.Reader // nil means crypto/rand
 }
@@ -77,6 +81,9 @@ func NewHome(cfg HomeConfig) (*Home, error) {
 	}
 	if cfg.Tries <= 0 {
 		cfg.Tries = 5
+	}
+	if cfg.Calls <= 0 {
+		cfg.Calls = 1
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
