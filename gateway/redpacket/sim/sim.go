@@ -419,13 +419,17 @@ func (w *World) drawAll(p *packet) {
 		uids[i] = fmt.Sprint("u", w.rng.IntN(p.users))
 	}
 	outs, errs := w.desk.DrawAll(context.Background(), p.id, uids)
-	for i, uid := range uids {
-		if errs[i] != nil {
-			w.logf("%d draw %s of %d: %v", w.ms, uid, len(uids), errs[i])
-			continue
+	for _, wins := range []bool{true, false} { // a win that ran beside a soldout came before it
+		for i, uid := range uids {
+			out := outs[i]
+			switch won := out.Kind == redpacket.Won || out.Kind == redpacket.Already; {
+			case errs[i] != nil && wins:
+				w.logf("%d draw %s of %d: %v", w.ms, uid, len(uids), errs[i])
+			case errs[i] == nil && won == wins:
+				w.logf("%d draw %s of %d: %v share %d", w.ms, uid, len(uids), out.Kind, out.Share)
+				w.heard(p, uid, "", out)
+			}
 		}
-		w.logf("%d draw %s of %d: %v share %d", w.ms, uid, len(uids), outs[i].Kind, outs[i].Share)
-		w.heard(p, uid, "", outs[i])
 	}
 }
 
