@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -38,6 +40,10 @@ type from struct {
 	part    int
 	hashes  int64 // winners' hashes as the callers know them
 	guarded bool  // by a list or a lock
+}
+
+func drawFrom(id ID, uid string, st *State) from {
+	return from{id, partOf(uid, st.spread), st.winnerHashes, st.Lock != LockNone || st.Audience == AudienceList}
 }
 
 // gathering is what is under way, or waits, from one red packet.
@@ -181,28 +187,26 @@ func (d *Home) drawBatch(ctx context.Context, f from, b *batch) error {
 // request fills in keys and args. The keys are built in one piece of memory.
 func (b *batch) request(k *keys, f from, tries int64) {
 	s, ends := b.space[:0], b.ends[:0]
-	key := func(name string) {
+	add := func(name string) {
 		s = f.id.Append(append(append(s, k.tag...), name...))
+		ends = append(ends, len(s))
 	}
-	end := func() { ends = append(ends, len(s)) }
-	if key(":rp:"); f.part > 0 {
-		s = s[:0]
-		key(":rq:") // see part
+	rp := ":rp:"
+	if f.part > 0 {
+		rp = ":rq:" // see keys.part
 	}
-	end()
-	key(":sh:")
-	end()
+	add(rp)
+	add(":sh:")
 	if f.guarded {
-		key(":l:")
-		end()
-		key(":pw:")
-		end()
+		add(":l:")
+		add(":pw:")
 	}
 	for _, m := range b.members {
-		if key(":w:"); f.hashes > 1 {
+		add(":w:")
+		if f.hashes > 1 {
 			s = strconv.AppendUint(append(s, ':'), xxhash.Sum64String(m.uid)%uint64(f.hashes), 10)
+			ends[len(ends)-1] = len(s)
 		}
-		end()
 	}
 	b.space, b.ends = s, ends
 	all, at := string(s), 0
@@ -231,21 +235,19 @@ func (d *Home) DrawAll(ctx context.Context, id ID, uids []string) ([]Outcome, []
 		}
 		return outs, errs
 	}
-	var meet [MaxParts]batch
-	var places [MaxParts][]int
+	places := map[from][]int{}
 	for i, uid := range uids {
-		part := partOf(uid, st.spread)
-		meet[part].members = append(meet[part].members, &member{uid: uid, fan: "0", pass: "0", wake: make(chan struct{}, 1)})
-		places[part] = append(places[part], i)
+		f := drawFrom(id, uid, &st)
+		places[f] = append(places[f], i)
 	}
-	for part := range meet {
-		b := &meet[part]
-		if len(b.members) == 0 {
-			continue
+	for _, f := range slices.SortedFunc(maps.Keys(places), func(a, b from) int { return a.part - b.part }) {
+		b := new(batch)
+		for _, i := range places[f] {
+			b.members = append(b.members, &member{uid: uids[i], fan: "0", pass: "0"})
 		}
-		d.drawBatch(ctx, from{id, part, st.winnerHashes, st.Lock != LockNone || st.Audience == AudienceList}, b)
+		d.drawBatch(ctx, f, b)
 		for j, m := range b.members {
-			i := places[part][j]
+			i := places[f][j]
 			switch {
 			case m.again, errors.Is(m.err, errDry), errors.Is(m.err, ErrNotFound):
 				outs[i], errs[i] = d.Draw(ctx, DrawRequest{ID: id, UID: uids[i]})

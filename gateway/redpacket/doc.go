@@ -26,6 +26,13 @@
 //     not know them and answers NOSCRIPT; nothing is drawn until the Certifier has compared
 //     Redis with the ledger, raised the epoch and loaded the new texts.
 //
+// # Draws that meet
+//
+// While a call of the draw script for a red packet is under way, the draws that come gather, and the next call
+// makes them all (batches). Each is decided before anything is written; each win has its own entry in both
+// streams, so whoever reads those knows of no batches. What a call costs Redis beside the win is paid
+// once: 30 us of its CPU a draw become 13 at 32 draws a call.
+//
 // # Spread over several buckets
 //
 // A hot red packet is spread when it is funded: by its body (`parts`) or by its count. Part i

@@ -229,7 +229,7 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 			fan = "1"
 		}
 	}
-	f := from{req.ID, partOf(req.UID, st.spread), st.winnerHashes, st.Lock != LockNone || st.Audience == AudienceList}
+	f := drawFrom(req.ID, req.UID, st)
 	if st.Mode == ModePortal {
 		out, again, err = d.drawPortal(ctx, f, req, st.Cap, fan, pass)
 	} else {

@@ -1,0 +1,77 @@
+package modules
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/valyala/fasthttp"
+
+	"sluice/gateway/redpacket"
+	"sluice/gateway/token"
+	"sluice/lua"
+)
+
+// soldOut is a Desk that knows of one red packet, of which nothing is left.
+type soldOut struct{ redpacket.Desk }
+
+func (soldOut) Look(context.Context, redpacket.ID, string) (redpacket.Seen, error) {
+	return redpacket.Seen{Now: 1, Found: true, NoWin: true, State: redpacket.State{State: redpacket.StateSoldOut, Mode: redpacket.ModeEqual, Count: 1}}, nil
+}
+
+// BenchmarkLosingDraw is what the scripts of a losing draw cost beside HTTP and the look itself.
+func BenchmarkLosingDraw(b *testing.B) {
+	secret := []byte("a secret of 32 bytes for the test")
+	ring, err := token.NewRing([]token.Key{{ID: "k", Algorithm: "HS256", Secret: string(secret)}}, 0, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ids, err := redpacket.NewIDs([]byte("a secret of 16 bytes or more"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rt := lua.NewRuntime(lua.Config{Modules: All(Deps{Tokens: ring, Desk: soldOut{}, IDs: ids, Now: time.Now})})
+	files := map[string]string{}
+	for _, name := range []string{"access/auth.lua", "redpacket_draw.lua", "lib/answer.lua"} {
+		text, err := os.ReadFile(filepath.Join("../../scripts", name))
+		if err != nil {
+			b.Fatal(err)
+		}
+		files[name] = string(text)
+	}
+	bundle, err := rt.Load(files, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bound, err := bundle.Handler(lua.Handler{Route: "draw", Access: []string{"access/auth.lua"}, Content: "redpacket_draw.lua"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	claims := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u1", "exp": time.Now().Add(time.Hour).Unix()})
+	claims.Header["kid"] = "k"
+	bearer, err := claims.SignedString(secret)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := new(fasthttp.RequestCtx)
+	var req fasthttp.Request
+	req.SetRequestURI("/v1/redpackets/x/draw")
+	req.Header.SetMethod("POST")
+	req.Header.SetHost("localhost")
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, nil)
+	params := lua.Params{{Name: "id", Value: ids.Derive(1, "sender", "key").String()}}
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		bound.Serve(ctx, params)
+	}
+	if body := string(ctx.Response.Body()); !strings.Contains(body, "soldout") {
+		b.Fatal(body)
+	}
+}
