@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -29,7 +27,7 @@ const mostTogether = 64
 //	2nd .. nth draw --> batch ........... > call  when it is answered
 type batches struct {
 	mu      sync.Mutex
-	gather  map[from]*gathering
+	gather  map[from]gathering
 	free    sync.Pool // of *batch
 	members sync.Pool
 }
@@ -74,7 +72,7 @@ type member struct {
 }
 
 func (t *batches) init() {
-	t.gather = map[from]*gathering{}
+	t.gather = map[from]gathering{}
 	t.free.New = func() any { return new(batch) }
 	t.members.New = func() any { return &member{wake: make(chan struct{}, 1)} }
 }
@@ -84,10 +82,6 @@ func (t *batches) join(f from, m *member, calls int) (b *batch, lead, now bool) 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.gather[f]
-	if g == nil {
-		g = new(gathering)
-		t.gather[f] = g
-	}
 	if b = g.waiting; b == nil {
 		b, lead = t.free.Get().(*batch), true
 		if now = g.calls < calls; now {
@@ -100,6 +94,7 @@ func (t *batches) join(f from, m *member, calls int) (b *batch, lead, now bool) 
 	if len(b.members) == mostTogether {
 		g.start()
 	}
+	t.gather[f] = g
 	return b, lead, now
 }
 
@@ -121,7 +116,8 @@ func (t *batches) answered(f from, err error) {
 			g.waiting.err = err
 		}
 		g.start()
-	} else if g.calls == 0 {
+	}
+	if t.gather[f] = g; g.calls == 0 {
 		delete(t.gather, f)
 	}
 }
@@ -184,7 +180,7 @@ func (d *Home) drawBatch(ctx context.Context, f from, b *batch) error {
 	return err
 }
 
-// request fills in keys and args. The keys are built in one piece of memory.
+// request fills in keys and args. What is built for that is one piece of memory.
 func (b *batch) request(k *keys, f from, tries int64) {
 	s, ends := b.space[:0], b.ends[:0]
 	add := func(name string) {
@@ -208,6 +204,8 @@ func (b *batch) request(k *keys, f from, tries int64) {
 			ends[len(ends)-1] = len(s)
 		}
 	}
+	hashes := len(s)
+	s = strconv.AppendInt(s, f.hashes, 10)
 	b.space, b.ends = s, ends
 	all, at := string(s), 0
 	b.keys = append(b.keys[:0], k.meta, k.log, k.win)
@@ -217,40 +215,46 @@ func (b *batch) request(k *keys, f from, tries int64) {
 			b.keys = append(b.keys, b.keys[3], b.keys[3])
 		}
 	}
-	b.args = append(b.args[:0], all[ends[0]-IDLen:ends[0]], text64(f.hashes), text64(tries))
+	b.args = append(b.args[:0], all[ends[0]-IDLen:ends[0]], all[hashes:], text64(tries))
 	for _, m := range b.members {
 		b.args = append(b.args, m.uid, m.fan, m.pass)
 	}
 }
 
 // DrawAll makes the draws of several users from one lucky or equal red packet as Draw does for users who come at
-// the same moment: those of one part by one call. It is for who must say which draws meet, the simulator.
-// Each user's outcome or error stands at his place.
+// the same moment: those who go by the same record by one call. It is for who must say which draws meet, the
+// simulator. Each user's outcome or error stands at his place.
 func (d *Home) DrawAll(ctx context.Context, id ID, uids []string) ([]Outcome, []error) {
 	outs, errs := make([]Outcome, len(uids)), make([]error, len(uids))
-	st, err := d.read(ctx, id)
-	if err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-		return outs, errs
-	}
-	places := map[from][]int{}
+	alone := func(i int) { outs[i], errs[i] = d.Draw(ctx, DrawRequest{ID: id, UID: uids[i]}) }
+	var order []from
+	batches, places := map[from]*batch{}, map[from][]int{}
 	for i, uid := range uids {
-		f := drawFrom(id, uid, &st)
+		seen, err := d.Look(ctx, id, uid)
+		if err != nil || !seen.Found {
+			alone(i)
+			continue
+		}
+		var ok bool
+		if outs[i], ok = seen.Decide(); ok {
+			continue
+		}
+		f := drawFrom(id, uid, &seen.State)
+		b := batches[f]
+		if b == nil {
+			b = new(batch)
+			order, batches[f] = append(order, f), b
+		}
+		b.members = append(b.members, &member{uid: uid, fan: "0", pass: "0"})
 		places[f] = append(places[f], i)
 	}
-	for _, f := range slices.SortedFunc(maps.Keys(places), func(a, b from) int { return a.part - b.part }) {
-		b := new(batch)
-		for _, i := range places[f] {
-			b.members = append(b.members, &member{uid: uids[i], fan: "0", pass: "0"})
-		}
-		d.drawBatch(ctx, f, b)
-		for j, m := range b.members {
+	for _, f := range order {
+		d.drawBatch(ctx, f, batches[f])
+		for j, m := range batches[f].members {
 			i := places[f][j]
 			switch {
 			case m.again, errors.Is(m.err, errDry), errors.Is(m.err, ErrNotFound):
-				outs[i], errs[i] = d.Draw(ctx, DrawRequest{ID: id, UID: uids[i]})
+				alone(i)
 			case m.err == nil && (m.out.Kind == Won || m.out.Kind == Already):
 				outs[i], errs[i] = m.out, d.confirm(ctx, m.out.Pos)
 			default:
