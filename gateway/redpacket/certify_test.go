@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,11 +225,12 @@ func TestCertifierThatDiesHalfwayIsFollowedByAnother(t *testing.T) {
 			next, err := NewCertifier(w.certifier.CertifierConfig)
 			w.must(err)
 			w.certifier = next
-			hook := &failAfter{left: fail}
+			hook := new(failAfter)
+			hook.left.Store(int64(fail))
 			w.rdb.AddHook(hook)
 			err = w.certifier.Step(ctx)
-			done := hook.left > 0
-			hook.left = 1 << 40
+			done := hook.left.Load() > 0
+			hook.left.Store(1 << 40)
 			w.rdb.Del(ctx, "sluice:certifier:1")
 			if done {
 				w.must(err)
@@ -245,14 +247,14 @@ func TestCertifierThatDiesHalfwayIsFollowedByAnother(t *testing.T) {
 	})
 }
 
-type failAfter struct{ left int }
+type failAfter struct{ left atomic.Int64 } // the lease is renewed beside the work
 
 var errKilled = errors.New("killed")
 
 func (f *failAfter) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (f *failAfter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if f.left--; f.left <= 0 {
+		if f.left.Add(-1) <= 0 {
 			cmd.SetErr(errKilled)
 			return errKilled
 		}
@@ -261,7 +263,7 @@ func (f *failAfter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 func (f *failAfter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if f.left--; f.left <= 0 {
+		if f.left.Add(-1) <= 0 {
 			for _, c := range cmds {
 				c.SetErr(errKilled)
 			}
