@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,15 +105,6 @@ func openRole(file, level string, role config.Role) (*parts, error) {
 		return nil, err
 	}
 	return openParts(cfg, log.With("role", string(role), "region", cfg.Region.Name), role)
-}
-
-// tuneGC trades memory for time: a gateway's live heap is small (VMs, buffers,
-// tokens), so the collector may let four times as much garbage gather. GOGC in
-// the environment wins.
-func tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 }
 
 // frontParts are what a gateway has besides the shared parts.

@@ -41,20 +41,36 @@ var (
 
 // NewTable makes a table with room for narr array elements and nrec others.
 func NewTable(narr, nrec int) *Table {
-	t := &Table{}
+	var t *Table
+	switch n := nodeCap(nrec); n {
+	case 0:
+		t = &Table{}
+	case smallNodes:
+		small := new(smallTable)
+		t = &small.Table
+		t.nodes = small.own[:]
+	default:
+		t = &Table{nodes: make([]node, n)}
+	}
 	if narr > 0 {
 		t.arr = make([]Value, 0, narr)
-	}
-	if nrec > 0 {
-		t.nodes = make([]node, nodeCap(nrec))
 	}
 	return t
 }
 
+// smallTable is a table and its nodes in one piece of memory: what most tables of a request are,
+// a context, options, a record.
+type smallTable struct {
+	Table
+	own [smallNodes]node
+}
+
+const smallNodes = 4
+
 func nodeCap(n int) int {
-	c := 4
+	c := smallNodes
 	if n <= 2 {
-		return n
+		return max(n, 0)
 	}
 	for c < n {
 		c *= 2
