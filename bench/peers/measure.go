@@ -170,6 +170,11 @@ func drive(ctx context.Context, p *peer, name string, cfg load.Config) (*record.
 	if err != nil {
 		return nil, fmt.Errorf("%s, %s, %d connections: %w\n%s", p.name, name, cfg.Connections, err, p.gateway.Log())
 	}
-	p.users += uint64(res.UsersArrived)
+	if name == "win" || name == "mixed" {
+		p.users += uint64(res.UsersArrived)
+	}
+	if p.users > winners { // who is not in the cache is asked for at home, by sluice alone
+		return nil, fmt.Errorf("%s has seen %d users, of whom %d were warmed: measure less at once", p.name, p.users, winners)
+	}
 	return res, nil
 }

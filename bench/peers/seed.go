@@ -73,8 +73,8 @@ func cacheSeed(st *rig.Stores, open []string, sold string, shares int) error {
 // userJSON is a user's record.
 const userJSON = `{"level":12,"vip":false,"name":"somebody"}`
 
-// winners is how many of the winning users have records in the caches, as after a warm-up.
-const winners = 400_000
+// winners is how many winning users there are; all have records in the caches, as after a warm-up.
+const winners = 3_000_000
 
 // warmUsers writes the u: records of those who will win and lose.
 func warmUsers(addr string, n int, text []byte) error {

@@ -18,7 +18,7 @@ func (r *Rig) Stores(side string) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	mc, err := r.Start(side+"-memcached", fmt.Sprintf("127.0.0.1:%d", mp), "memcached", "-l", "127.0.0.1", "-p", strconv.Itoa(mp), "-U", "0", "-u", "root", "-t", "2", "-m", "512", "-c", "12000")
+	mc, err := r.Start(side+"-memcached", fmt.Sprintf("127.0.0.1:%d", mp), "memcached", "-l", "127.0.0.1", "-p", strconv.Itoa(mp), "-U", "0", "-u", "root", "-t", "2", "-m", "2048", "-c", "12000")
 	if err != nil {
 		return nil, err
 	}
