@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"sluice/cachesync/resp"
 	"sluice/gateway/redpacket/script"
 )
@@ -117,8 +115,10 @@ func (t *batches) answered(f from, err error) {
 		}
 		g.start()
 	}
-	if t.gather[f] = g; g.calls == 0 {
+	if g.calls == 0 {
 		delete(t.gather, f)
+	} else {
+		t.gather[f] = g
 	}
 }
 
@@ -200,7 +200,7 @@ func (b *batch) request(k *keys, f from, tries int64) {
 	for _, m := range b.members {
 		add(":w:")
 		if f.hashes > 1 {
-			s = strconv.AppendUint(append(s, ':'), xxhash.Sum64String(m.uid)%uint64(f.hashes), 10)
+			s = strconv.AppendInt(append(s, ':'), hashOf(m.uid, f.hashes), 10)
 			ends[len(ends)-1] = len(s)
 		}
 	}
@@ -255,10 +255,10 @@ func (d *Home) DrawAll(ctx context.Context, id ID, uids []string) ([]Outcome, []
 			switch {
 			case m.again, errors.Is(m.err, errDry), errors.Is(m.err, ErrNotFound):
 				alone(i)
-			case m.err == nil && (m.out.Kind == Won || m.out.Kind == Already):
-				outs[i], errs[i] = m.out, d.confirm(ctx, m.out.Pos)
+			case m.err != nil:
+				errs[i] = m.err
 			default:
-				outs[i], errs[i] = m.out, m.err
+				outs[i], errs[i] = d.tell(ctx, m.out)
 			}
 		}
 	}

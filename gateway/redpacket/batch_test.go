@@ -76,6 +76,15 @@ func (m *meeting) comes(uid string) {
 	})
 }
 
+// crowd lets one come, whose call is held, and then n others.
+func (m *meeting) crowd(n int) {
+	m.comes("first")
+	<-m.held
+	for i := range n {
+		m.comes(uidOf(i))
+	}
+}
+
 // gathered waits until so many draws wait for the call that is under way.
 func (m *meeting) gathered(n int) {
 	m.t.Helper()
@@ -100,11 +109,7 @@ func (m *meeting) gathered(n int) {
 func TestDrawsThatMeetAreOneCall(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		m := meet(w, `{"amount":20000,"count":30}`)
-		m.comes("first")
-		<-m.held
-		for i := range 40 {
-			m.comes(uidOf(i))
-		}
+		m.crowd(40)
 		m.comes(uidOf(7)) // twice in one batch
 		m.gathered(41)
 		m.goOn <- nil
@@ -143,11 +148,7 @@ func TestDrawsThatMeetAreOneCall(t *testing.T) {
 func TestAFullBatchWaitsForNobody(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		m := meet(w, `{"amount":20000,"count":100}`)
-		m.comes("first")
-		<-m.held
-		for i := range mostTogether {
-			m.comes(uidOf(i))
-		}
+		m.crowd(mostTogether)
 		for range 5000 { // they are answered while the first call is held
 			if m.mu.Lock(); len(m.outs) == mostTogether {
 				m.mu.Unlock()
@@ -173,11 +174,7 @@ func TestAFullBatchWaitsForNobody(t *testing.T) {
 func TestWhoWaitsBehindATimeoutIsTold(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		m := meet(w, `{"amount":20000,"count":30}`)
-		m.comes("first")
-		<-m.held
-		for i := range 10 {
-			m.comes(uidOf(i))
-		}
+		m.crowd(10)
 		m.gathered(10)
 		m.goOn <- Later(time.Second, fmt.Errorf("standing still: %w", resp.ErrTimeout))
 		m.wg.Wait()

@@ -207,16 +207,10 @@ func (h *House) hashedWinners(ctx context.Context, id ID, part int, winnerHashes
 	if _, set, err = h.run(ctx, b, script.Probe, k.base(), nil, nil); err != nil {
 		return nil, nil, err
 	}
-	group := hashGroup(winnerHashes)
-	for first := int64(0); first < winnerHashes; first += group {
-		lists, err := h.control.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-			for one := first; one < min(first+group, winnerHashes); one++ {
-				pipe.HKeys(ctx, k.winnersHash(text, one, winnerHashes))
-			}
-			return nil
-		})
+	for first := int64(0); first < winnerHashes; first += hashGroup(winnerHashes) {
+		lists, err := h.readGroup(ctx, k, text, first, winnerHashes, func(pipe redis.Pipeliner, key string) { pipe.HKeys(ctx, key) })
 		if err != nil {
-			return nil, nil, scriptError(err)
+			return nil, nil, err
 		}
 		for _, list := range lists {
 			for _, uid := range list.(*redis.StringSliceCmd).Val() {

@@ -241,12 +241,18 @@ func (d *Home) draw(ctx context.Context, req *DrawRequest, st *State) (out Outco
 	if err != nil || again {
 		return out, again, err
 	}
+	out, err = d.tell(ctx, out)
+	return out, false, err
+}
+
+// tell holds a win back until it may be told.
+func (d *Home) tell(ctx context.Context, out Outcome) (Outcome, error) {
 	if out.Kind == Won || out.Kind == Already {
 		if err := d.confirm(ctx, out.Pos); err != nil {
-			return Outcome{}, false, err
+			return Outcome{}, err
 		}
 	}
-	return out, false, nil
+	return out, nil
 }
 
 // drawPortal makes one draw from a portal.

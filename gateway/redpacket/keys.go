@@ -55,12 +55,14 @@ func (k *keys) tries(id string) string { return k.tag + ":pw:" + id }
 func (k *keys) prize(id string) string { return k.tag + ":pt:" + id }
 func (k *keys) chunk(id string) string { return k.tag + ":wf:" + id }
 
+// hashOf is which of the winners' hashes holds uid's outcomes.
+func hashOf(uid string, hashes int64) int64 {
+	return int64(xxhash.Sum64String(uid) % uint64(max(1, hashes)))
+}
+
 // winners is the hash that holds uid's outcomes.
 func (k *keys) winners(id, uid string, hashes int64) string {
-	if hashes <= 1 {
-		return k.tag + ":w:" + id
-	}
-	return k.tag + ":w:" + id + ":" + strconv.FormatUint(xxhash.Sum64String(uid)%uint64(hashes), 10)
+	return k.winnersHash(id, hashOf(uid, hashes), hashes)
 }
 
 // winnersHash is the h-th of them.

@@ -66,14 +66,9 @@ func parsePage(page string, groups int64) (h int64, from int, err error) {
 func (h *House) winnersOf(ctx context.Context, id ID, part int, first, hashes int64) ([]Winner, error) {
 	k := &h.keys[id.PartBucket(part)]
 	text := id.String()
-	all, err := h.control.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for one := first; one < min(first+hashGroup(hashes), hashes); one++ {
-			pipe.HGetAll(ctx, k.winnersHash(text, one, hashes))
-		}
-		return nil
-	})
+	all, err := h.readGroup(ctx, k, text, first, hashes, func(pipe redis.Pipeliner, key string) { pipe.HGetAll(ctx, key) })
 	if err != nil {
-		return nil, scriptError(err)
+		return nil, err
 	}
 	opened, err := h.control.HGet(ctx, k.part(text, part), "ot").Int64()
 	if err == redis.Nil && part > 0 {
@@ -96,6 +91,17 @@ func (h *House) winnersOf(ctx context.Context, id ID, part int, first, hashes in
 	}
 	slices.SortFunc(list, func(a, b Winner) int { return int(a.Share - b.Share) })
 	return list, nil
+}
+
+// readGroup reads a group of winners' hashes in one go.
+func (h *House) readGroup(ctx context.Context, k *keys, id string, first, hashes int64, read func(pipe redis.Pipeliner, key string)) ([]redis.Cmder, error) {
+	all, err := h.control.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for one := first; one < min(first+hashGroup(hashes), hashes); one++ {
+			read(pipe, k.winnersHash(id, one, hashes))
+		}
+		return nil
+	})
+	return all, scriptError(err)
 }
 
 // parseWinner reads an entry of a winners' hash. In a portal who is "uid|n", a draw that met no

@@ -225,3 +225,17 @@ func (h *house) payAll() int {
 
 // say joins what a test looks at by spaces.
 func say(a ...any) string { return strings.TrimSpace(fmt.Sprintln(a...)) }
+
+// UpToDate checks a ledger that an older program made, with a red packet "old" of 100 fen in bucket 2 and the
+// body hash 4: it keeps its rows, and takes portals of coupons.
+func UpToDate(t *testing.T, l ledger.Store) {
+	t.Helper()
+	ctx := context.Background()
+	if r, err := l.RedPacket(ctx, "old"); err != nil || r.Amount != 100 || r.Bucket != 2 || string(r.BodyHash) != "\x04" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	coupons := ledger.RedPacket{ID: "new", Sender: "s", Mode: "portal", Count: 1, State: ledger.Funded}
+	if _, _, err := l.PutRedPacket(ctx, coupons); err != nil {
+		t.Fatal(err)
+	}
+}
