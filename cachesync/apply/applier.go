@@ -94,10 +94,14 @@ type Applier struct {
 	read     []changelog.ID // read up to here
 	applied  []changelog.ID // written up to here
 	holding  []bool         // position must not be saved: the bucket is being repaired
-	stalled  []bool         // a gap was seen: the rest of this read is skipped for the bucket
-	asked    []bool         // the gap was asked for once more
-	place    map[int]int    // bucket -> index in all of these
-	modes    []Modal
+	parked   map[string]*lot
+	// parkedFrom is the position while something is parked, or was and is not written yet; nil when nothing is.
+	parkedFrom []changelog.ID
+	look       time.Time   // when parked nodes are asked again
+	stalled    []bool      // a gap was seen: the rest of this read is skipped for the bucket
+	asked      []bool      // the gap was asked for once more
+	place      map[int]int // bucket -> index in all of these
+	modes      []Modal
 
 	wake  chan struct{} // something is pending, or the reader caught up
 	space chan struct{} // the writer took what was pending
@@ -139,7 +143,7 @@ func New(cfg Config) *Applier {
 	}
 	n := len(cfg.Buckets)
 	a := &Applier{
-		cfg: cfg, clock: &linkClock{}, cur: newPending(n), place: map[int]int{},
+		cfg: cfg, clock: &linkClock{}, cur: newPending(n), place: map[int]int{}, parked: map[string]*lot{},
 		read: make([]changelog.ID, n), applied: make([]changelog.ID, n), modes: make([]Modal, n),
 		holding: make([]bool, n), stalled: make([]bool, n), asked: make([]bool, n),
 		wake: make(chan struct{}, 1), space: make(chan struct{}, 1), fixes: make(chan fix, n),

@@ -26,7 +26,7 @@ const (
 	Pending   Outcome = iota
 	Stored            // now the record is there
 	Kept              // what is there is as new or newer: Found
-	Skipped           // the node is down; it comes back empty
+	Skipped           // the node is down
 	Withdrawn         // stored too late to be trusted; the key asks for a refill
 )
 
@@ -36,6 +36,7 @@ type Write struct {
 	Record record.Record
 	Expiry int64 // Unix seconds, 0 = none
 	Again  bool  // emitted again by anti-entropy: what has to be written then was wrong here
+	at     int16 // its bucket's place among the applier's
 
 	Outcome  Outcome
 	Found    record.Record // with Kept: what is there; valid until the Batch's next Plan

@@ -12,7 +12,6 @@ import (
 type pending struct {
 	index  map[string]int32
 	writes []Write
-	bucket []int16 // of each write, its place among the applier's buckets
 	counts []uint16
 	arena  []byte
 	last   []changelog.ID // per bucket: position once all is written
@@ -23,6 +22,8 @@ type pending struct {
 	closes  bool // with it the second pass, or what a Rewind repeats, is written
 	pass    int  // the Applier's, when it was taken
 	bytes   int
+
+	restored bool // with what was parked
 }
 
 func newPending(buckets int) *pending {
@@ -43,14 +44,13 @@ func (p *pending) add(at int, c *changelog.Change) {
 			p.writes = slices.Grow(p.writes, max(64, len(p.writes)))
 		}
 		p.writes = append(p.writes, Write{Key: c.Key})
-		p.bucket = append(p.bucket, int16(at))
 		p.counts = append(p.counts, 0)
 		p.bytes += len(c.Key) + 200
 	} else if !record.Wins(p.writes[i].Record, c.Record) {
 		return
 	}
 	w := &p.writes[i]
-	p.bucket[i] = int16(at)
+	w.at = int16(at)
 	if p.counts[i] < 1<<16-1 {
 		p.counts[i]++
 	}
@@ -81,12 +81,12 @@ func (p *pending) reset() {
 	}
 	clear(p.index)
 	clear(p.writes)
-	p.writes, p.bucket, p.counts = p.writes[:0], p.bucket[:0], p.counts[:0]
+	p.writes, p.counts = p.writes[:0], p.counts[:0]
 	if cap(p.arena) > 1<<20 {
 		p.arena = nil
 	}
 	p.arena = p.arena[:0]
 	clear(p.oldest)
 	clear(p.last)
-	p.changes, p.bytes, p.stale, p.closes = 0, 0, false, false
+	p.changes, p.bytes, p.stale, p.closes, p.restored = 0, 0, false, false, false
 }

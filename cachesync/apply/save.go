@@ -29,6 +29,9 @@ func (a *Applier) remember(now time.Time) {
 
 // behind is where the position stands that may be saved; the caller holds mu.
 func (a *Applier) behind() []changelog.ID {
+	if a.parkedFrom != nil {
+		return a.parkedFrom
+	}
 	if a.hold || len(a.history) == 0 || a.cfg.Now().Sub(a.history[0].at) < keepBehind {
 		return a.starts
 	}

@@ -50,6 +50,9 @@ func (a *Applier) Stats() Stats {
 	defer a.mu.Unlock()
 	out.Settled = a.settled
 	out.Backlog, out.BacklogBytes = int64(len(a.cur.writes)), int64(a.cur.bytes)
+	for _, l := range a.parked {
+		out.Backlog, out.BacklogBytes = out.Backlog+int64(len(l.writes)), out.BacklogBytes+int64(l.bytes)
+	}
 	for i := range a.modes {
 		out.Modes[a.modes[i].Mode()]++
 		if ms := a.cur.oldest[i]; ms != 0 {

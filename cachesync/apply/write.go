@@ -22,17 +22,11 @@ const (
 // one batch, the next is made.
 const writers = 2
 
-// writer is one of them.
-type writer struct {
-	Batch
-	downSince time.Time // since when a node is down
-}
-
 // writeAll takes turns with the reader: whatever was read while the last turn was being
 // written is the next one, so batches grow with the load and are small without it.
 func (a *Applier) writeAll(ctx context.Context) {
 	spare := newPending(len(a.cfg.Buckets))
-	var all [writers]writer
+	var all [writers]Batch
 	for i := range all {
 		all[i].Now = a.cfg.Now
 	}
@@ -63,6 +57,7 @@ func (a *Applier) take(ctx context.Context, spare *pending) *pending {
 	idle := time.NewTicker(100 * time.Millisecond)
 	defer idle.Stop()
 	for {
+		a.unpark(ctx)
 		if p := a.tryTake(spare); p != nil {
 			select {
 			case a.space <- struct{}{}:
@@ -137,7 +132,7 @@ func (a *Applier) judge(now time.Time) Mode {
 }
 
 // write brings one turn into memcached, batch by batch, each until it is whole.
-func (a *Applier) write(ctx context.Context, all *[writers]writer, p *pending) {
+func (a *Applier) write(ctx context.Context, all *[writers]Batch, p *pending) {
 	a.stats.rounds.Add(1)
 	now := a.cfg.Now()
 	a.transform(p, now)
@@ -167,7 +162,7 @@ func (t *turn) next() []Write {
 }
 
 // writeBatches is one writer's part of a turn.
-func (a *Applier) writeBatches(ctx context.Context, w *writer, t *turn, last time.Time) {
+func (a *Applier) writeBatches(ctx context.Context, w *Batch, t *turn, last time.Time) {
 	for batch := t.next(); len(batch) > 0 && ctx.Err() == nil; batch = t.next() {
 		now := a.cfg.Now()
 		if now.Sub(last) > staleAfter { // paused, or held up by a node, in the batch before: see staleAfter
@@ -214,7 +209,7 @@ func (a *Applier) transform(p *pending, now time.Time) {
 		case p.stale, a.clock.lag(w.Record.CommitMS, now) >= record.LateSeconds*time.Second:
 			w.Record = record.Unset(w.Record)
 			a.stats.late.Add(1)
-		case a.modes[p.bucket[i]].Mode() == Invalidate:
+		case a.modes[w.at].Mode() == Invalidate:
 			if w.Record.Tombstone() {
 				continue // a deletion is as small as what would replace it
 			}
@@ -245,35 +240,22 @@ func hotFrom(counts []uint16) uint16 {
 	return hotChanges
 }
 
-// giveUp is how long a node must have been down before writes to it are left out: a client
-// that is Authoritative empties it when it returns, unless it was away for a moment only.
-const giveUp = 2 * time.Second
-
-// insist writes a batch until all of it is there. A node that stays down is not waited for:
-// it comes back empty. A value that memcached will never take becomes a tombstone instead, so
-// that no older one stays behind.
-func (a *Applier) insist(ctx context.Context, by *writer, batch []Write) {
+// insist writes a batch until all of it is there, or parked. A value that memcached will never take
+// becomes a tombstone instead, so that no older one stays behind.
+func (a *Applier) insist(ctx context.Context, by *Batch, batch []Write) {
 	left := batch
 	began := a.cfg.Now()
-	var again []Write
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		now := a.cfg.Now()
 		if by.Apply(ctx, a.cfg.Store, left, began) == nil || ctx.Err() != nil {
-			if len(left) == len(batch) {
-				by.downSince = time.Time{}
-			}
 			return
 		}
-		if by.downSince.IsZero() {
-			by.downSince = now
-		}
-		again = again[:0:0]
+		var again, missed []Write
 		for i := range left {
 			w := left[i]
 			switch {
 			case w.Err == nil:
-			case w.Outcome == Skipped && now.Sub(by.downSince) >= giveUp:
-				a.giveUp(w.Key)
+			case w.Outcome == Skipped:
+				missed = append(missed, w)
 			case permanent(w.Err):
 				a.stats.refused.Add(1)
 				if !w.Record.Tombstone() && !errors.Is(w.Err, memcache.ErrMalformedKey) {
@@ -284,25 +266,13 @@ func (a *Applier) insist(ctx context.Context, by *writer, batch []Write) {
 				again = append(again, w)
 			}
 		}
+		a.park(missed, a.cfg.Now())
 		if len(again) == 0 {
 			return
 		}
 		a.stats.writeErrors.Add(int64(len(again)))
 		left = again
 		sleep(ctx, wait)
-	}
-}
-
-// giveUp leaves a write out for good. The node may be back any moment, so soon that its client
-// would think that nothing was missed: it must come back empty.
-func (a *Applier) giveUp(key string) {
-	if c, ok := a.cfg.Store.(interface {
-		Owner(key string) (string, error)
-		MustEmpty(node string)
-	}); ok {
-		if node, err := c.Owner(key); err == nil {
-			c.MustEmpty(node)
-		}
 	}
 }
 
@@ -318,4 +288,5 @@ func (a *Applier) done(p *pending) {
 	if p.closes && p.pass == a.pass {
 		a.hold = false
 	}
+	a.release()
 }

@@ -41,7 +41,7 @@ func TestTwoWritersWriteATurnWholeAndOnce(t *testing.T) {
 	var told atomic.Int64
 	now := time.Now()
 	a, p := turnOf(1005, store, func() time.Time { return now }, func(string, record.Version) { told.Add(1) })
-	var all [writers]writer
+	var all [writers]Batch
 	for i := range all {
 		all[i].Now = a.cfg.Now
 	}
@@ -76,7 +76,7 @@ func TestWritersThatWerePausedWriteNoMoreValues(t *testing.T) {
 			}
 		}
 		a, p := turnOf(1000, store, func() time.Time { return time.UnixMilli(ms.Load()) }, nil)
-		var all [writers]writer
+		var all [writers]Batch
 		for i := range all {
 			all[i].Now = a.cfg.Now
 		}

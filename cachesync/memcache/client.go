@@ -39,7 +39,7 @@ type Config struct {
 	MaxBytes      int           // request bytes waiting for one node before ErrBusy; zero value means 64 MB
 	MaxValueBytes int           // zero value means 1 MB less 512 bytes, what memcached takes by default
 	Authoritative bool          // this client's writes carry changes that no node may miss (appliers): see "A node that comes back"
-	StaleAfter    time.Duration // ejected for longer with lost writes means flush_all on return; zero value means 1 s
+	StaleAfter    time.Duration // ejected for longer with lost writes means flush_all on return; zero value means 10 s
 	Yields        int           // see pipeline.Config
 	Dial          func(ctx context.Context, network, addr string) (net.Conn, error)
 	Clock         func() time.Time // zero value means time.Now
@@ -80,7 +80,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.MaxValueBytes = 1<<20 - 512
 	}
 	if cfg.StaleAfter <= 0 {
-		cfg.StaleAfter = time.Second
+		cfg.StaleAfter = 10 * time.Second
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now

@@ -22,9 +22,12 @@
 //
 // # A node that comes back
 //
-// It may have missed writes and must not serve what it kept. An Authoritative
-// client (an applier) remembers that writes were lost while the node was
-// ejected for longer than StaleAfter; it then sends flush_all in the handshake,
+// It may have missed writes. Appliers keep what a node misses and write it within
+// a second of its return, so that a node that stood still for a moment comes back
+// with all that it had. After a longer time it must not serve what it kept: an
+// Authoritative client (an applier) remembers that writes were lost while the node
+// was ejected for longer than StaleAfter, or is told so (MustEmpty); it then sends
+// flush_all in the handshake,
 // before any call can use the node again (twice, since old writes may still be
 // on their way), and leaves a new canary. Other
 // clients see the new canary and report the node cold. A restarted node is
