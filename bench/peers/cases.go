@@ -23,7 +23,7 @@ func program(name string, p *peer) (*scenario.Program, error) {
 	case "lose":
 		vars["rp"] = []string{p.sold}
 		text = loser + fmt.Sprintf(draw, "soldout")
-	case "mixed":
+	case "mixed", "soak":
 		vars["rp"] = nil
 		for i := range 20 * len(p.open) {
 			id := p.sold
@@ -33,6 +33,9 @@ func program(name string, p *peer) (*scenario.Program, error) {
 			vars["rp"] = append(vars["rp"], id)
 		}
 		text = winner + fmt.Sprintf(draw, "won, soldout")
+		if name == "soak" { // longer than there are users: they come back
+			text = fmt.Sprintf("users: {prefix: v, count: %d}\n", winners) + fmt.Sprintf(draw, "won, soldout, already")
+		}
 	case "enter":
 		text = loser + "steps: [{enter: {room: " + roomID + "}}]"
 	default:
