@@ -152,7 +152,7 @@ func soak(ctx context.Context, o options, p *peer, d time.Duration) error {
 			fmt.Printf("minute %2d: at most %.0f MB\n", i+1, rss.most(time.Duration(i)*time.Minute, time.Duration(i+1)*time.Minute))
 		}
 	}()
-	res, err := drive(ctx, p, "soak", load.Config{Curve: arrival.Constant{Rate: rate}, Poisson: true, Connections: conns, RunUp: time.Second, Duration: d})
+	res, err := drive(ctx, p, "soak", load.Config{Curve: arrival.Constant{Rate: rate}, Poisson: true, Connections: conns, MaxConnections: conns, RunUp: time.Second, Duration: d})
 	if err != nil {
 		return err
 	}
