@@ -21,7 +21,7 @@ type sight struct {
 }
 
 // Run looks.
-func (s *sight) Run() { s.seen, s.err = s.desk.Look(background(), s.id, s.uid) }
+func (s *sight) Run() { s.err = s.desk.Look(background(), s.id, s.uid, &s.seen) }
 
 // drawn is a draw and its outcome.
 type drawn struct {

@@ -166,24 +166,28 @@ func (d *Archived) funded(ctx context.Context, id ID) (row ledger.RedPacket, err
 }
 
 // Look implements Desk.
-func (d *Archived) Look(ctx context.Context, id ID, uid string) (Seen, error) {
-	seen, err := d.Desk.Look(ctx, id, uid)
-	if err != nil || !seen.Gone {
-		return seen, err
+func (d *Archived) Look(ctx context.Context, id ID, uid string, seen *Seen) error {
+	if err := d.Desk.Look(ctx, id, uid, seen); err != nil || !seen.Gone {
+		return err
 	}
+	return d.lookBack(ctx, id, uid, seen)
+}
+
+// lookBack sees what the bucket has forgotten.
+func (d *Archived) lookBack(ctx context.Context, id ID, uid string, seen *Seen) error {
 	st, err := d.state(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return seen, nil
+		return nil
 	}
 	if err != nil {
-		return seen, err
+		return err
 	}
 	seen.Gone, seen.Found, seen.State = false, true, st
 	if st.Mode != ModePortal { // a portal's draw names n, so Draw asks
 		seen.Win, seen.WinFound, err = d.win(ctx, id, uid, "", seen.Now)
 		seen.NoWin = err == nil && !seen.WinFound
 	}
-	return seen, err
+	return err
 }
 
 // Draw implements Desk.
@@ -192,6 +196,11 @@ func (d *Archived) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return out, err
 	}
+	return d.drawn(ctx, &req)
+}
+
+// drawn tells the outcome of a draw from what the bucket has forgotten.
+func (d *Archived) drawn(ctx context.Context, req *DrawRequest) (Outcome, error) {
 	if _, err := d.state(ctx, req.ID); err != nil {
 		return Outcome{}, err
 	}

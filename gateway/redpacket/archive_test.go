@@ -80,7 +80,7 @@ func TestTheLedgerAnswersForWhatIsForgotten(t *testing.T) {
 			if err != nil || out.Kind != want {
 				t.Fatalf("%+v: %+v, %v", req, out, err)
 			}
-			seen, err := desk.Look(ctx, req.ID, req.UID)
+			seen, err := lookAt(desk, ctx, req.ID, req.UID)
 			w.must(err)
 			if early, ok := seen.Decide(); ok && early.Kind != want {
 				t.Fatalf("%+v: Look decides %+v", req, early)

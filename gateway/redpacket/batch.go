@@ -230,8 +230,8 @@ func (d *Home) DrawAll(ctx context.Context, id ID, uids []string) ([]Outcome, []
 	var order []from
 	batches, places := map[from]*batch{}, map[from][]int{}
 	for i, uid := range uids {
-		seen, err := d.Look(ctx, id, uid)
-		if err != nil || !seen.Found {
+		seen := new(Seen)
+		if err := d.Look(ctx, id, uid, seen); err != nil || !seen.Found {
 			alone(i)
 			continue
 		}

@@ -10,8 +10,8 @@ import (
 type Desk interface {
 	// Fund stores the request in its bucket. It does not wait for payment or split.
 	Fund(ctx context.Context, req FundRequest) (FundResult, error)
-	// Look reads the user, the red packet and "did I win" in one batched cache read.
-	Look(ctx context.Context, id ID, uid string) (Seen, error)
+	// Look reads the user, the red packet and "did I win" in one batched cache read, into seen.
+	Look(ctx context.Context, id ID, uid string, seen *Seen) error
 	// Draw asks the home for the outcome of (uid, n), by one atomic script.
 	Draw(ctx context.Context, req DrawRequest) (Outcome, error)
 	// Show tells the public state.
@@ -116,19 +116,33 @@ const edge = 500 * time.Millisecond
 // there is none, Draw must ask home. `soldout` and `closed` come from here only with a
 // filter that proves that this uid won nothing: a missing w: record proves nothing.
 func (s *Seen) Decide() (Outcome, bool) {
+	switch kind := s.decided(); kind {
+	case Unknown:
+		return Outcome{}, false
+	case Already:
+		return s.Win, true
+	case NotOpen:
+		return Outcome{Kind: NotOpen, OpensAt: s.State.OpensAt, Now: s.Now}, true
+	default:
+		return Outcome{Kind: kind, Now: s.Now}, true
+	}
+}
+
+// decided is the word of what Decide returns, or Unknown.
+func (s *Seen) decided() OutcomeKind {
 	switch {
 	case s.WinFound && s.State.Mode != ModePortal:
-		return s.Win, true
+		return Already
 	case !s.Found:
-		return Outcome{}, false
+		return Unknown
 	case s.Now+edge.Milliseconds() < s.State.OpensAt:
-		return Outcome{Kind: NotOpen, OpensAt: s.State.OpensAt, Now: s.Now}, true
+		return NotOpen
 	case s.NoWin && s.State.State == StateSoldOut:
-		return Outcome{Kind: SoldOut, Now: s.Now}, true
+		return SoldOut
 	case s.NoWin && s.State.State == StateClosed:
-		return Outcome{Kind: Closed, Now: s.Now}, true
+		return Closed
 	}
-	return Outcome{}, false
+	return Unknown
 }
 
 // States of a red packet, as the public sees them.

@@ -55,7 +55,7 @@ func TestLosersAreAnsweredWithoutAskingHome(t *testing.T) {
 			w.draw(id, uidOf(i))
 		}
 		w.settle()
-		seen, err := w.desk.Look(ctx, id, "loser")
+		seen, err := lookAt(w.desk, ctx, id, "loser")
 		if err != nil || seen.NoWin {
 			t.Fatalf("before the filter: %+v, %v", seen, err)
 		}
@@ -63,7 +63,7 @@ func TestLosersAreAnsweredWithoutAskingHome(t *testing.T) {
 		w.must(w.closer.Step(ctx))
 		without := 0
 		for i := range 100 {
-			seen, err := w.desk.Look(ctx, id, fmt.Sprint("loser", i))
+			seen, err := lookAt(w.desk, ctx, id, fmt.Sprint("loser", i))
 			w.must(err)
 			if out, ok := seen.Decide(); ok {
 				without++
@@ -137,7 +137,7 @@ func TestAFilterReadFromAnEmptiedRedisIsNotPublished(t *testing.T) {
 				}
 			}
 		}
-		if seen, err := w.desk.Look(ctx, id, "loser"); err != nil || seen.State.filter == 0 {
+		if seen, err := lookAt(w.desk, ctx, id, "loser"); err != nil || seen.State.filter == 0 {
 			t.Errorf("no filter came after it: %+v, %v", seen, err)
 		}
 	})

@@ -184,3 +184,9 @@ func (w *world) clean(id ID) Report {
 }
 
 func uidOf(i int) string { return fmt.Sprintf("u%d", i) }
+
+// lookAt is what a look of the desk sees.
+func lookAt(desk Desk, ctx context.Context, id ID, uid string) (seen Seen, err error) {
+	err = desk.Look(ctx, id, uid, &seen)
+	return seen, err
+}

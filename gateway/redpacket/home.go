@@ -163,48 +163,58 @@ func oddReply(name script.Name, reply []byte) error {
 func (d *Home) Draw(ctx context.Context, req DrawRequest) (Outcome, error) {
 	seen := req.Seen
 	if seen == nil {
-		s, err := d.Look(ctx, req.ID, req.UID)
-		if err != nil {
+		seen = new(Seen)
+		if err := d.Look(ctx, req.ID, req.UID, seen); err != nil {
 			return Outcome{}, err
 		}
-		seen = &s
 	}
 	if out, ok := seen.Decide(); ok {
 		return out, nil
 	}
 	st := &seen.State
-	if !seen.Found {
-		s, err := d.read(ctx, req.ID) // the cache has nothing: ask the home itself
-		if err != nil {
-			return Outcome{}, err
-		}
-		st = &s
+	var out Outcome
+	var err error
+	again := !seen.Found // the cache has nothing: ask the home itself
+	if !again {
+		out, again, err = d.draw(ctx, &req, st)
 	}
+	if again || errors.Is(err, errDry) {
+		return d.drawUntil(ctx, &req, st, again, out.Now)
+	}
+	return out, err
+}
+
+// drawUntil goes on where a draw had no answer yet: the record that it went by, st, is not the home's (again),
+// or its part had nothing left at dryAt.
+func (d *Home) drawUntil(ctx context.Context, req *DrawRequest, st *State, again bool, dryAt int64) (Outcome, error) {
 	sold, dries := false, 0
 	until := d.h.now().Add(borrowWithin)
 	for tries := 0; tries < 3; {
-		out, again, err := d.draw(ctx, &req, st)
-		if errors.Is(err, errDry) {
+		if again {
+			tries++
+			s, err := d.read(ctx, req.ID)
+			if err != nil {
+				return Outcome{}, err
+			}
+			st = &s
+		} else {
 			if sold { // nothing was left anywhere before this draw was made: what it found is final
-				return Outcome{Kind: SoldOut, Now: out.Now}, nil
+				return Outcome{Kind: SoldOut, Now: dryAt}, nil
 			}
 			if dries++; dries > 8 || !d.h.now().Before(until) { // others take each range before us
-				return Outcome{}, Later(300*time.Millisecond, err)
+				return Outcome{}, Later(300*time.Millisecond, errDry)
 			}
+			var err error
 			if sold, err = d.borrow(ctx, req.ID, int(st.spread), partOf(req.UID, st.spread)); err != nil {
 				return Outcome{}, err
 			}
-			continue
 		}
-		if !again {
+		out, more, err := d.draw(ctx, req, st)
+		dry := errors.Is(err, errDry)
+		if !more && !dry {
 			return out, err
 		}
-		tries++
-		s, err := d.read(ctx, req.ID)
-		if err != nil {
-			return Outcome{}, err
-		}
-		st = &s
+		again, dryAt = more, out.Now
 	}
 	return Outcome{}, Later(time.Second, fmt.Errorf("redpacket: the record of %s changes under every draw", req.ID))
 }

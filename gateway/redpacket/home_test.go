@@ -22,7 +22,7 @@ func TestTheCacheTellsNoWinThatTheLedgerDoesNotHave(t *testing.T) {
 		w.cache.wins[cachesync.WinKey(id.String(), "a")] = "0,500,1"
 		behind := errors.New("the ledger is behind")
 		w.desk.Confirm = func(context.Context, Position) error { return behind }
-		seen, err := w.desk.Look(ctx, id, "a")
+		seen, err := lookAt(w.desk, ctx, id, "a")
 		w.must(err)
 		if out, ok := seen.Decide(); ok {
 			t.Errorf("the cache said %+v", out)

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"sync"
 	"time"
+	"unsafe"
 
 	"sluice/cachesync"
 	"sluice/cachesync/record"
 )
 
-// local is a Reader that also keeps process-local copies.
+// local is a Reader that also keeps process-local copies; it does not hold on to the key.
 type local interface {
 	Local(r *cachesync.Read) bool
 }
@@ -41,28 +42,37 @@ func (l *look) key(id ID, uid string) {
 	l.reads = [3]cachesync.Read{{Key: all[:one]}, {Key: all[one:two], NoFill: true}, {Key: all[two:]}}
 }
 
+// redPacket makes the first key only, for as long as the look lasts.
+func (l *look) redPacket(id ID) *cachesync.Read {
+	l.space = id.Append(append(l.space[:0], record.PrefixRedPacket...))
+	l.reads[readRedPacket] = cachesync.Read{Key: unsafe.String(unsafe.SliceData(l.space), len(l.space))}
+	return &l.reads[readRedPacket]
+}
+
 // Look implements Desk: one batched read. A red packet that has nothing to give, and of which this
 // process has a copy, is seen without any: then neither user nor win is looked at, since
-// Decide needs neither.
-func (d *Home) Look(ctx context.Context, id ID, uid string) (Seen, error) {
+// decided needs neither.
+func (d *Home) Look(ctx context.Context, id ID, uid string, seen *Seen) error {
 	l := d.looks.Get().(*look)
 	defer d.looks.Put(l)
-	l.key(id, uid)
-	seen := Seen{Now: d.h.now().UnixMilli()}
-	reads := l.reads[:]
-	if d.local != nil && d.local.Local(&reads[readRedPacket]) {
-		d.copied(&seen, id, &reads[readRedPacket])
-		d.filtered(ctx, &seen, uid)
-		if _, ok := seen.Decide(); ok {
-			return seen, nil
+	*seen = Seen{Now: d.h.now().UnixMilli()}
+	from := readRedPacket
+	if d.local != nil {
+		if r := l.redPacket(id); d.local.Local(r) {
+			d.copied(seen, id, r)
+			d.filtered(ctx, seen, uid)
+			if seen.decided() != Unknown {
+				return nil
+			}
+			from = readWin
 		}
-		reads = reads[readWin:]
 	}
-	if err := d.Cache.Read(ctx, reads); err != nil {
-		return seen, Later(200*time.Millisecond, err)
+	l.key(id, uid)
+	if err := d.Cache.Read(ctx, l.reads[from:]); err != nil {
+		return Later(200*time.Millisecond, err)
 	}
-	if len(reads) == len(l.reads) {
-		seen.setRedPacket(id, &reads[readRedPacket])
+	if from == readRedPacket {
+		seen.setRedPacket(id, &l.reads[readRedPacket])
 	}
 	// A w: record may be ahead of the ledger. Where the ledger is waited for, the home tells a
 	// win, and waits; the cache never does.
@@ -78,10 +88,10 @@ func (d *Home) Look(ctx context.Context, id ID, uid string) (Seen, error) {
 	case cachesync.Later:
 		seen.UserLater = true
 	}
-	if len(reads) == len(l.reads) && !seen.WinFound {
-		d.filtered(ctx, &seen, uid)
+	if from == readRedPacket && !seen.WinFound {
+		d.filtered(ctx, seen, uid)
 	}
-	return seen, nil
+	return nil
 }
 
 // filtered asks the winners' filter.
@@ -93,17 +103,15 @@ func (d *Home) filtered(ctx context.Context, seen *Seen, uid string) {
 
 // copied is setRedPacket for a process-local copy: it is parsed once.
 func (d *Home) copied(seen *Seen, id ID, r *cachesync.Read) {
-	st, ok := d.known.of(id, &r.Record)
-	if !ok {
-		var err error
-		if st, err = parsePayload(id, string(r.Record.Payload), r.Record.Version); err != nil {
+	k := d.known.of(id, &r.Record)
+	if k == nil {
+		if k = d.known.keep(id, &r.Record); k == nil {
 			seen.Later = true
 			return
 		}
-		d.known.keep(id, &r.Record, &st)
 	}
-	st.at(seen.Now)
-	seen.Found, seen.State = true, st
+	seen.Found, seen.State = true, k.state
+	seen.State.at(seen.Now)
 }
 
 const maxStates = 4096
@@ -112,7 +120,7 @@ const maxStates = 4096
 // nobody else can have while it is remembered.
 type states struct {
 	mu  sync.RWMutex
-	all map[ID]knownState
+	all map[ID]*knownState
 }
 
 type knownState struct {
@@ -120,21 +128,31 @@ type knownState struct {
 	state   State
 }
 
-func (s *states) of(id ID, r *cachesync.Record) (State, bool) {
+// of is nil when r is not known.
+func (s *states) of(id ID, r *cachesync.Record) *knownState {
 	s.mu.RLock()
-	k, ok := s.all[id]
+	k := s.all[id]
 	s.mu.RUnlock()
-	ok = ok && len(k.payload) == len(r.Payload) && &k.payload[0] == &r.Payload[0] && k.state.version == uint64(r.Version)
-	return k.state, ok
+	if k != nil && len(k.payload) == len(r.Payload) && &k.payload[0] == &r.Payload[0] && k.state.version == uint64(r.Version) {
+		return k
+	}
+	return nil
 }
 
-func (s *states) keep(id ID, r *cachesync.Record, st *State) {
+// keep is nil when r does not read as a red packet.
+func (s *states) keep(id ID, r *cachesync.Record) *knownState {
+	st, err := parsePayload(id, string(r.Payload), r.Version)
+	if err != nil {
+		return nil
+	}
+	k := &knownState{r.Payload, st}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.all) >= maxStates || s.all == nil {
-		s.all = map[ID]knownState{}
+		s.all = map[ID]*knownState{}
 	}
-	s.all[id] = knownState{r.Payload, *st}
+	s.all[id] = k
+	return k
 }
 
 func (s *Seen) setRedPacket(id ID, r *cachesync.Read) {

@@ -76,7 +76,7 @@ func TestLosersAreAnsweredFromTheCopyOfThisProcess(t *testing.T) {
 		w.draw(id, "loser") // brings record and filter into the process
 		before, asked := store.batches.Load(), 0
 		for i := range 200 {
-			seen, err := w.desk.Look(ctx, id, fmt.Sprint("loser", i))
+			seen, err := lookAt(w.desk, ctx, id, fmt.Sprint("loser", i))
 			w.must(err)
 			if out, ok := seen.Decide(); !ok {
 				asked++
@@ -96,7 +96,7 @@ func TestLosersAreAnsweredFromTheCopyOfThisProcess(t *testing.T) {
 		w.must(err)
 		w.heard(cache, store, id)
 		w.draw(id, "loser")
-		if seen, err := w.desk.Look(ctx, id, "loser"); err != nil || seen.State.State != StateClosed {
+		if seen, err := lookAt(w.desk, ctx, id, "loser"); err != nil || seen.State.State != StateClosed {
 			t.Fatalf("after the change was heard: %+v, %v", seen, err)
 		}
 		if out := w.draw(id, uidOf(3)); out.Kind != Already {
@@ -137,7 +137,7 @@ func TestADrawMakesLittleGarbage(t *testing.T) {
 	uids := make([]string, 600)
 	for i := range uids {
 		uids[i] = uidOf(i)
-		if _, err := w.desk.Look(context.Background(), id, uids[i]); err != nil { // brings the user into memcached
+		if _, err := lookAt(w.desk, context.Background(), id, uids[i]); err != nil { // brings the user into memcached
 			t.Fatal(err)
 		}
 	}
@@ -146,7 +146,7 @@ func TestADrawMakesLittleGarbage(t *testing.T) {
 	n := testing.AllocsPerRun(500, func() {
 		uid := uids[next]
 		next++
-		seen, err := w.desk.Look(context.Background(), id, uid)
+		seen, err := lookAt(w.desk, context.Background(), id, uid)
 		w.must(err)
 		if out, err := w.desk.Draw(context.Background(), DrawRequest{ID: id, UID: uid, Seen: &seen}); err != nil || out.Kind != Won {
 			t.Fatal(out, err)

@@ -39,11 +39,11 @@ func (r *Router) Fund(ctx context.Context, req FundRequest) (FundResult, error) 
 }
 
 // Look implements Desk.
-func (r *Router) Look(ctx context.Context, id ID, uid string) (Seen, error) {
+func (r *Router) Look(ctx context.Context, id ID, uid string, seen *Seen) error {
 	if d := r.homes[id.Home()]; d != nil {
-		return d.Look(ctx, id, uid)
+		return d.Look(ctx, id, uid, seen)
 	}
-	return r.own.Look(ctx, id, uid)
+	return r.own.Look(ctx, id, uid, seen)
 }
 
 // Draw implements Desk.

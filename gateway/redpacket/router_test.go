@@ -30,7 +30,7 @@ func TestLinkToAHomeDownStopsRealDrawsOnly(t *testing.T) {
 	down, err := NewRouter(near.desk, nil)
 	far.must(err)
 	draw := func(uid string) (Outcome, error) {
-		seen, err := down.Look(ctx, id, uid)
+		seen, err := lookAt(down, ctx, id, uid)
 		far.must(err)
 		return down.Draw(ctx, DrawRequest{ID: id, UID: uid, Seen: &seen})
 	}

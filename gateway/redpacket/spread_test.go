@@ -104,7 +104,7 @@ func TestSpreadGivesEveryShareOnceBeforeAnybodyHearsSoldOut(t *testing.T) {
 		w.must(w.closer.Step(ctx))
 		silent := 0
 		for i := range 100 {
-			seen, err := w.desk.Look(ctx, id, fmt.Sprint("loser", i))
+			seen, err := lookAt(w.desk, ctx, id, fmt.Sprint("loser", i))
 			w.must(err)
 			if out, ok := seen.Decide(); ok && out.Kind == SoldOut {
 				silent++
