@@ -35,18 +35,19 @@
 // appendfsync always. A loser who has no w: record is not told "soldout" from the cache alone, because his win
 // may be newer: the others ask Redis; sluice keeps the winners' filter for that. Nobody's wins are settled while
 // measured: settle is stopped once the red packets are open and the filter of the sold-out one is published. sluice's sync, which writes every win's record into
-// memcached and has no counterpart at the others, runs on, and its CPU counts among "all processes".
+// memcached and has no counterpart at the others, runs on; its CPU has a column of its own, what it asks of
+// memcached and Redis is in theirs.
 //
 // # How
 //
 // Closed loop (N connections, as wrk) for throughput and CPU per request: CPU is counted by the kernel for
-// the gateway's processes, and for gateway, memcached and Redis together. Open loop at 60 % of the slowest
+// each process. Open loop at 60 % of the slowest
 // peer's rate for latencies, from the intended send time. Runs are interleaved, A B C then C B A. Only right answers count as requests: sluice tells
 // some "later" (503) when it is overloaded, and those are listed beside the errors. Before anything
 // is measured the answers of all peers are compared. The generator runs on the same cores: rates of a
 // whole machine are lower than with a load machine, CPU per request is what compares.
 //
 // The last line: draw_vs_nginx_N is the ratio of winning draws per gateway CPU-second, cpu_per_draw_vs_nginx that
-// of CPU over all processes per winning draw at 512 connections (below 1 is better), losing_vs_hello the rate of
+// of CPU over gateway, memcached and Redis per winning draw at 512 connections (below 1 is better), losing_vs_hello the rate of
 // sluice's losers against its own hello, per CPU-second.
 package main

@@ -17,28 +17,65 @@ import (
 
 // sample is what one run showed.
 type sample struct {
-	requests     float64
-	seconds      float64
-	gateway, all time.Duration // CPU
-	errors       int64
-	res          *record.Result
+	requests float64
+	seconds  float64
+	cpu      cpu
+	errors   int64
+	res      *record.Result
+}
+
+// cpu is what the processes behind a peer used.
+type cpu struct{ gateway, memcached, redis, sync time.Duration }
+
+// of reads the processes' counters.
+func (c *cpu) of(p *peer) error {
+	for _, one := range []struct {
+		proc *rig.Proc
+		sum  *time.Duration
+	}{{p.gateway, &c.gateway}, {p.stores.Memcached, &c.memcached}, {p.stores.Redis, &c.redis}, {p.sync, &c.sync}} {
+		if one.proc == nil { // only sluice has a sync
+			continue
+		}
+		pids, err := one.proc.PIDs()
+		if err != nil {
+			return err
+		}
+		if *one.sum, err = procs.Sum(pids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plus adds o times n.
+func (c cpu) plus(o cpu, n time.Duration) cpu {
+	return cpu{c.gateway + n*o.gateway, c.memcached + n*o.memcached, c.redis + n*o.redis, c.sync + n*o.sync}
+}
+
+func (c cpu) per(requests float64) (micros [4]float64) {
+	for i, d := range []time.Duration{c.gateway, c.memcached, c.redis, c.sync} {
+		micros[i] = d.Seconds() * 1e6 / max(requests, 1)
+	}
+	return micros
 }
 
 // row is one peer in one case at one number of connections.
 type row struct {
-	peer       *peer
-	name       string
-	conns      int
-	perCPU     float64 // requests per gateway CPU-second
-	allMicros  float64 // CPU microseconds a request over all processes
-	rate       float64 // closed loop
-	openRate   float64
-	p50        float64 // microseconds, open loop, from the intended moment
-	p99, p999  float64
-	errors     int64
-	invalid    string
-	cpuGateway time.Duration
+	peer      *peer
+	name      string
+	conns     int
+	perCPU    float64    // requests per gateway CPU-second
+	micros    [4]float64 // CPU a request: gateway, memcached, Redis, sync
+	rate      float64    // closed loop
+	openRate  float64
+	p50       float64 // microseconds, open loop, from the intended moment
+	p99, p999 float64
+	errors    int64
+	invalid   string
 }
+
+// three is the CPU of a request over gateway, memcached and Redis, in microseconds.
+func (r *row) three() float64 { return r.micros[0] + r.micros[1] + r.micros[2] }
 
 // runUp grows with the connections: all of them must have been served once before counting begins.
 func runUp(conns int) time.Duration {
@@ -93,7 +130,7 @@ func measure(ctx context.Context, o options, peers []*peer) (rows []*row, err er
 				}
 			}
 			for _, r := range group {
-				fmt.Printf("%-6s %5d connections  %-20s %9.0f req/CPU-s  %6.1f us/req in all  %7.0f/s  p99 %6.0f us  errors %d\n", r.name, r.conns, r.peer.name, r.perCPU, r.allMicros, r.rate, r.p99, r.errors)
+				fmt.Printf("%-6s %5d connections  %-20s %9.0f req/CPU-s  %6.1f us/req with memcached and Redis  %7.0f/s  p99 %6.0f us  errors %d\n", r.name, r.conns, r.peer.name, r.perCPU, r.three(), r.rate, r.p99, r.errors)
 			}
 			rows = append(rows, group...)
 		}
@@ -104,42 +141,28 @@ func measure(ctx context.Context, o options, peers []*peer) (rows []*row, err er
 func (s *sample) add(more *sample) {
 	s.requests += more.requests
 	s.seconds += more.seconds
-	s.gateway += more.gateway
-	s.all += more.all
+	s.cpu = s.cpu.plus(more.cpu, 1)
 	s.errors += more.errors
 }
 
 func (r *row) fill(s *sample) {
-	r.perCPU = s.requests / max(s.gateway.Seconds(), 1e-9)
-	r.allMicros = s.all.Seconds() * 1e6 / max(s.requests, 1)
+	r.perCPU = s.requests / max(s.cpu.gateway.Seconds(), 1e-9)
+	r.micros = s.cpu.per(s.requests)
 	r.rate = s.requests / max(s.seconds, 1e-9)
-	r.errors, r.cpuGateway = s.errors, s.gateway
+	r.errors = s.errors
 }
 
 // one runs one case against one peer: closed loop when rate is 0.
 func one(ctx context.Context, p *peer, name string, conns int, rate float64, d time.Duration) (*sample, error) {
-	gateway, err := p.gateway.PIDs()
-	if err != nil {
-		return nil, err
-	}
-	stores := []int{}
-	for _, s := range append([]*rig.Proc{p.stores.Memcached, p.stores.Redis}, p.others...) {
-		pids, err := s.PIDs()
-		if err != nil {
-			return nil, err
-		}
-		stores = append(stores, pids...)
-	}
 	s := &sample{}
 	var failed error
 	mark := func(begin bool) {
-		g, e1 := procs.Sum(gateway)
-		b, e2 := procs.Sum(stores)
-		failed = errors.Join(failed, e1, e2)
+		var now cpu
+		failed = errors.Join(failed, now.of(p))
 		if begin {
-			s.gateway, s.all = -g, -g-b
+			s.cpu = now
 		} else {
-			s.gateway, s.all = s.gateway+g, s.all+g+b
+			s.cpu = now.plus(s.cpu, -1)
 		}
 	}
 	cfg := load.Config{Closed: rate == 0, Connections: conns, MaxConnections: conns, RunUp: runUp(conns), Duration: d, Timeout: 15 * time.Second, Measure: mark}

@@ -24,8 +24,8 @@ type peer struct {
 	base      string // http://host:port and a path before all others
 	gateway   *rig.Proc
 	stores    *rig.Stores
-	others    []*rig.Proc // counted in "all": sluice's sync
-	open      []string    // red packets to win from
+	sync      *rig.Proc // of sluice only
+	open      []string  // red packets to win from
 	sold      string
 	sluice    *rig.House // of sluice only
 	users     uint64     // winners so far: each comes once
@@ -109,7 +109,7 @@ func build(ctx context.Context, o options) (h *house, err error) {
 			if len(h.peers) == 0 || h.peers[0].key != "sluice" {
 				return nil, fmt.Errorf("-peers: file needs sluice before it")
 			}
-			p = &peer{key: "file", name: "sluice, nginx's file", others: h.peers[0].others, base: strings.TrimSuffix(h.peers[0].base, "/") + "/peer", gateway: h.peers[0].gateway, stores: file, open: open, sold: "sold"}
+			p = &peer{key: "file", name: "sluice, nginx's file", sync: h.peers[0].sync, base: strings.TrimSuffix(h.peers[0].base, "/") + "/peer", gateway: h.peers[0].gateway, stores: file, open: open, sold: "sold"}
 		default:
 			err = fmt.Errorf("-peers: no peer is called %q", key)
 		}

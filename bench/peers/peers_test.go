@@ -57,8 +57,8 @@ func TestNginxAndPlainGoAnswerAlikeAndAreMeasured(t *testing.T) {
 func TestTheLastLineHoldsTheRatios(t *testing.T) {
 	sl, ng := &peer{key: "sluice", name: "sluice"}, &peer{key: "nginx", name: "nginx"}
 	rows := []*row{{peer: sl, name: "hello", conns: 64, perCPU: 100}, {peer: sl, name: "lose", conns: 64, perCPU: 80},
-		{peer: sl, name: "win", conns: 64, perCPU: 20, allMicros: 5}, {peer: ng, name: "win", conns: 64, perCPU: 10},
-		{peer: sl, name: "win", conns: 512, perCPU: 30, allMicros: 5}, {peer: ng, name: "win", conns: 512, perCPU: 10, allMicros: 20}}
+		{peer: sl, name: "win", conns: 64, perCPU: 20}, {peer: ng, name: "win", conns: 64, perCPU: 10},
+		{peer: sl, name: "win", conns: 512, perCPU: 30, micros: [4]float64{3, 1, 1, 9}}, {peer: ng, name: "win", conns: 512, perCPU: 10, micros: [4]float64{10, 5, 5, 0}}}
 	if got, want := lastLine(rows), "draw_vs_nginx_64=2.00 draw_vs_nginx_512=3.00 cpu_per_draw_vs_nginx=0.25 losing_vs_hello=0.80"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
