@@ -21,6 +21,7 @@ import (
 	"sluice/gateway/config"
 	"sluice/gateway/epoll"
 	"sluice/gateway/site"
+	"sluice/gateway/token"
 	"sluice/lua"
 	"sluice/lua/bundle"
 	"sluice/lua/socket"
@@ -33,6 +34,9 @@ const drainTime = 8 * time.Second
 type Parts struct {
 	// Modules are the sluice.* modules of the handlers.
 	Modules []lua.Module
+	// Tokens says whose bodies may be as large as a route allows; others' are bounded by
+	// limits.body_bytes before they are read. nil means that all are.
+	Tokens *token.Ring
 	// Registry takes the metrics.
 	Registry prometheus.Registerer
 	// Logger is the process's; it must not be nil.
@@ -47,6 +51,7 @@ type Gateway struct {
 	scripts *bundle.Store
 	gate    *admission.Gate
 	metrics *metrics
+	tokens  *token.Ring
 	ids     *requestIDs
 	trusted []netip.Prefix
 	server  *fasthttp.Server
@@ -60,7 +65,7 @@ type Gateway struct {
 func New(cfg config.Config, parts Parts) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: parts.Logger, gate: admission.New(cfg.Limits.InFlight),
-		metrics: newMetrics(parts.Registry), ids: newRequestIDs(),
+		metrics: newMetrics(parts.Registry), ids: newRequestIDs(), tokens: parts.Tokens,
 	}
 	for _, cidr := range cfg.Limits.TrustedProxies {
 		prefix, err := netip.ParsePrefix(cidr)

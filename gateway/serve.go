@@ -63,7 +63,8 @@ func (g *Gateway) answer(ctx *fasthttp.RequestCtx, v *visit) string {
 	return r.Name
 }
 
-// bodyLimit lets a body be larger than limits.body_bytes where the route says so.
+// bodyLimit lets a body be larger than limits.body_bytes where the route says so, and a good token is shown:
+// many who send slowly are as much memory as their bodies may be long.
 func (g *Gateway) bodyLimit(h *fasthttp.RequestHeader) (limits fasthttp.RequestConfig) {
 	if n := h.ContentLength(); n <= g.cfg.Limits.BodyBytes && n != chunked {
 		return limits
@@ -71,7 +72,10 @@ func (g *Gateway) bodyLimit(h *fasthttp.RequestHeader) (limits fasthttp.RequestC
 	path, _, _ := strings.Cut(b2s(h.RequestURI()), "?")
 	var values route.Values
 	r, verdict := g.scripts.Live().(*site.Site).Table.Find(b2s(h.Method()), path, &values)
-	if verdict == route.Found && r.BodyBytes > g.cfg.Limits.BodyBytes {
+	if verdict != route.Found || r.BodyBytes <= g.cfg.Limits.BodyBytes || g.tokens == nil {
+		return limits
+	}
+	if _, err := g.tokens.Bearer(b2s(h.Peek(fasthttp.HeaderAuthorization))); err == nil {
 		limits.MaxRequestBodySize = r.BodyBytes
 	}
 	return limits

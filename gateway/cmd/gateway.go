@@ -137,7 +137,7 @@ func (p *parts) newFront(f frontParts) (*gateway.Gateway, error) {
 		return nil, err
 	}
 	front, err := gateway.New(p.cfg, gateway.Parts{
-		Registry: p.registry, Logger: p.log,
+		Tokens: p.ring, Registry: p.registry, Logger: p.log,
 		Modules: modules.All(modules.Deps{
 			Tokens: p.ring, Desk: desk, Fans: fans, IDs: p.ids, Home: uint8(p.cfg.HomeID()), Wins: f.wins,
 			Cache: f.store, Redis: p.hot,

@@ -106,6 +106,10 @@ func TestFundRequestsOutOfBoundsNameTheFieldAndLeaveNothing(t *testing.T) {
 	if a := sender.do(t, "POST", "/v1/redpackets", whole+strings.Repeat(" ", 1<<20)+"}"); a.Status != 413 {
 		t.Errorf("a body of 2 MB: %d %.200s", a.Status, a.Body)
 	}
+	// Nobody's memory is a stranger's for the asking.
+	if a := newClient(h.addr, h.token("sender", "fund")+"x").do(t, "POST", "/v1/redpackets", whole+"}"); a.Status != 413 {
+		t.Errorf("a long list with a forged token: %d %.200s", a.Status, a.Body)
+	}
 	// Prize tables.
 	portal := func(amount, count, prizes string) string {
 		return fmt.Sprintf(`{"mode":"portal","amount":%s,"count":%s,"prizes":%s}`, amount, count, prizes)

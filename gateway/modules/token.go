@@ -1,8 +1,6 @@
 package modules
 
 import (
-	"strings"
-
 	"sluice/gateway/token"
 	"sluice/lua"
 	"sluice/lua/vm"
@@ -21,13 +19,7 @@ func (m tokenModule) open(*lua.VM) vm.Value {
 // check(authorization) -> uid, scope | nil, reason. The argument is the whole
 // Authorization header, or nil.
 func (m tokenModule) check(t *vm.Thread) int {
-	header := t.OptString(1, "")
-	if len(header) < 7 || !strings.EqualFold(header[:7], "Bearer ") {
-		t.PushNil()
-		t.PushString("send Authorization: Bearer <token>")
-		return 2
-	}
-	claims, err := m.ring.Check(strings.TrimSpace(header[7:]))
+	claims, err := m.ring.Bearer(t.OptString(1, ""))
 	if err != nil {
 		t.PushNil()
 		t.PushString(err.Error())

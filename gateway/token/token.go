@@ -123,6 +123,18 @@ type wire struct {
 	jwt.RegisteredClaims
 }
 
+// ErrNoBearer is said of an Authorization header that holds no bearer token.
+var ErrNoBearer = errors.New("send Authorization: Bearer <token>")
+
+// Bearer verifies the token of a whole Authorization header; the error is ErrNoBearer or Check's.
+func (r *Ring) Bearer(authorization string) (Claims, error) {
+	const scheme = "Bearer "
+	if len(authorization) < len(scheme) || !strings.EqualFold(authorization[:len(scheme)], scheme) {
+		return Claims{}, ErrNoBearer
+	}
+	return r.Check(strings.TrimSpace(authorization[len(scheme):]))
+}
+
 // Check verifies a bare token. The error wraps ErrInvalid and says why.
 func (r *Ring) Check(text string) (Claims, error) {
 	now := r.now()
