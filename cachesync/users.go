@@ -35,7 +35,8 @@ type User struct {
 
 // Users takes live changes of user state: each enters as a versioned record at the user's
 // home bucket and reaches every region by the change log. It is also the Source of u:
-// records: what was changed live, else what the user source knows.
+// records: what was changed live here, else what the user source knows. Where there are several
+// homes, each has its own live changes, and a fill asks them all (Newest).
 //
 // A live change is kept at the home for Keep; by then the user source must have it.
 type Users struct {
@@ -244,8 +245,11 @@ func (u *Users) Stream(ctx context.Context, in <-chan User) error {
 	return nil
 }
 
-// Fill implements Source: live changes first, else the user source; the newer of both.
+// Fill implements Source: the newer of the live change and what the user source knows.
 func (u *Users) Fill(ctx context.Context, keys []string) ([]Filled, error) {
+	if u.Next != nil {
+		return Newest{u.Live(), u.Next}.Fill(ctx, keys)
+	}
 	pipe := u.RDB.Pipeline()
 	cmds := make([]*redis.StringCmd, len(keys))
 	for i, key := range keys {
@@ -254,10 +258,8 @@ func (u *Users) Fill(ctx context.Context, keys []string) ([]Filled, error) {
 	}
 	pipe.Exec(ctx) // each command has its own error
 	out := make([]Filled, len(keys))
-	byKey := make(map[string]*Filled, len(keys))
 	for i, key := range keys {
 		out[i].Key = key
-		byKey[key] = &out[i]
 		text, err := cmds[i].Result()
 		switch {
 		case errors.Is(err, redis.Nil):
@@ -266,22 +268,6 @@ func (u *Users) Fill(ctx context.Context, keys []string) ([]Filled, error) {
 			return nil, fmt.Errorf("cachesync: read live user: %w", err)
 		default:
 			out[i].Record, out[i].Expiry, out[i].Err = parseLive(text)
-		}
-	}
-	if u.Next == nil {
-		return out, nil
-	}
-	more, err := u.Next.Fill(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range more {
-		have := byKey[f.Key]
-		if have == nil || f.Err != nil && have.Err == nil {
-			continue
-		}
-		if have.Err != nil || record.Wins(have.Record, f.Record) {
-			*have = f
 		}
 	}
 	return out, nil

@@ -180,11 +180,28 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	}
 	cache.Source(record.PrefixRedPacket, packets, cachesync.Limits{})
 	cache.Source(record.PrefixFilter, filters, cachesync.Limits{})
-	cache.Source(record.PrefixRoom, p.rooms, cachesync.Limits{})
-	cache.Source(record.PrefixUser, p.users, cachesync.Limits{PerSecond: 200_000}) // our own Redis, in batches
+	// A room or a user may have been changed at any home, and nothing in the key says at which.
+	rooms, users := cachesync.Newest{p.rooms}, cachesync.Newest{p.users}
+	for home, way := range p.relays {
+		if home != p.cfg.HomeID() {
+			rooms, users = append(rooms, room.NewStore(way.Control())), append(users, &cachesync.Users{RDB: way.Control()})
+		}
+	}
+	cache.Source(record.PrefixRoom, rooms, cachesync.Limits{})
+	cache.Source(record.PrefixUser, users, p.userLimits())
 	p.registry.MustRegister(cacheCollector{cache})
 	p.onClose(func() error { cache.Close(); return nil })
 	return cache
+}
+
+// userLimits are those of the homes' Redis, which answer in batches. A far one answers a batch only
+// after the way there and back, and a relay takes two at a time: there batches are large instead.
+func (p *parts) userLimits() cachesync.Limits {
+	limits := cachesync.Limits{PerSecond: 200_000}
+	if len(p.relays) > 0 {
+		limits.Batch = 1024
+	}
+	return limits
 }
 
 // newRelations tells who is a fan of whom; nil when no service is configured.

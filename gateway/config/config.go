@@ -149,7 +149,8 @@ type Relay struct {
 	// homes of sync.homes that have an id; "" means that it is none.
 	Listen string `yaml:"listen"`
 	// Addrs are the relays of this region, host:port: gateways use one that answers. None means
-	// that they draw from this region's own home only.
+	// that they draw from this region's own home only, and find there the users and rooms that
+	// are missing in memcached: right where there is no other home.
 	Addrs []string `yaml:"addrs"`
 	// Secret is what gateways say to a relay; at least 16 characters, the same in the region.
 	Secret string `yaml:"secret"`

@@ -51,7 +51,17 @@ func (s *Store) Get(ctx context.Context, id string) (*Room, cachesync.Version, e
 	if !ValidID(id) {
 		return nil, 0, ErrNotFound
 	}
-	vals, err := s.rdb.HMGet(ctx, roomKey(record.BucketOf(id), id), "doc", "e", "m", "c").Result()
+	return stored(id, ask(ctx, s.rdb, id))
+}
+
+// ask reads a room's fields, or puts that into a pipeline.
+func ask(ctx context.Context, rdb redis.Cmdable, id string) *redis.SliceCmd {
+	return rdb.HMGet(ctx, roomKey(record.BucketOf(id), id), "doc", "e", "m", "c")
+}
+
+// stored takes apart what ask read.
+func stored(id string, fields *redis.SliceCmd) (*Room, cachesync.Version, error) {
+	vals, err := fields.Result()
 	if err != nil {
 		return nil, 0, fmt.Errorf("room: read %s: %w", id, err)
 	}
@@ -136,21 +146,25 @@ func (s *Store) Take(ctx context.Context, r *Room, uid string, life time.Duratio
 	return n == 1, nil
 }
 
-// Fill reads rooms for the cache; it is their cachesync.Source.
+// Fill reads rooms for the cache, in one pipeline; it is their cachesync.Source.
 func (s *Store) Fill(ctx context.Context, keys []string) ([]cachesync.Filled, error) {
+	pipe := s.rdb.Pipeline()
+	fields := make([]*redis.SliceCmd, len(keys))
+	for i, key := range keys {
+		fields[i] = ask(ctx, pipe, strings.TrimPrefix(key, record.PrefixRoom))
+	}
+	pipe.Exec(ctx) // each command has its own error
 	out := make([]cachesync.Filled, len(keys))
 	for i, key := range keys {
 		out[i].Key = key
-		r, version, err := s.Get(ctx, strings.TrimPrefix(key, record.PrefixRoom))
-		if errors.Is(err, ErrNotFound) {
+		r, version, err := stored(strings.TrimPrefix(key, record.PrefixRoom), fields[i])
+		if err == nil {
+			out[i].Record = cachesync.Record{Type: cachesync.TypeRoom, Version: version, CommitMS: version.UnixMS()}
+			out[i].Record.Payload, err = json.Marshal(r)
+		} else if errors.Is(err, ErrNotFound) {
 			err = cachesync.ErrNotFound
 		}
-		if out[i].Err = err; err != nil {
-			continue
-		}
-		doc, err := json.Marshal(r)
 		out[i].Err = err
-		out[i].Record = cachesync.Record{Type: cachesync.TypeRoom, Version: version, CommitMS: version.UnixMS(), Payload: doc}
 	}
 	return out, nil
 }
