@@ -378,6 +378,11 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 		for i := range 600 {
 			await(t, "user", func() bool { return holds(cache, fmt.Sprint("u:user", i), fmt.Sprintf(`{"n":%d}`, i)) })
 		}
+		twice := []User{{UID: "twice", State: []byte(`{"n":1}`)}, {UID: "twice", State: []byte(`{"n":2}`)}}
+		if err := users.Put(ctx, twice); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the last of two states in one batch", func() bool { return holds(cache, "u:twice", `{"n":2}`) })
 		if err := users.Put(ctx, []User{{UID: "user1"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -391,8 +396,8 @@ func TestUserStateGoesHomeAndComesBackNewest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n != 600 {
-			t.Errorf("snapshots hold %d users, want 600", n)
+		if n != 601 {
+			t.Errorf("snapshots hold %d users, want 601", n)
 		}
 	}
 	t.Run("miniredis", func(t *testing.T) { f(t, miniredis.RunT(t).Addr()) })

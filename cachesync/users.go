@@ -88,15 +88,21 @@ func liveKey(bucket int, uid string) string {
 }
 
 // Put takes a batch of changes. They are on their way to every region when it returns nil;
-// after an error some of them may be, and the same batch may be put again.
+// after an error some of them may be, and the same batch may be put again. Of several changes of
+// one user the last is taken: all of a batch have one version.
 func (u *Users) Put(ctx context.Context, users []User) error {
 	var byBucket [Buckets][]User
-	for _, one := range users {
-		if err := one.check(); err != nil {
+	last := make(map[string]int, len(users))
+	for i := range users {
+		if err := users[i].check(); err != nil {
 			return err
 		}
-		b := BucketOf(one.UID)
-		byBucket[b] = append(byBucket[b], one)
+		last[users[i].UID] = i
+	}
+	for i, one := range users {
+		if b := BucketOf(one.UID); last[one.UID] == i {
+			byBucket[b] = append(byBucket[b], one)
+		}
 	}
 	for try := range 2 {
 		again, err := u.put(ctx, &byBucket, try > 0)
@@ -211,7 +217,7 @@ func (u *Users) Stream(ctx context.Context, in <-chan User) error {
 	defer timer.Stop()
 	for open := true; open; {
 		batch = batch[:0]
-		timer.Reset(streamWait)
+		var more <-chan time.Time // nil: the first is waited for
 	gather:
 		for len(batch) < streamBatch {
 			select {
@@ -220,8 +226,11 @@ func (u *Users) Stream(ctx context.Context, in <-chan User) error {
 					open = false
 					break gather
 				}
-				batch = append(batch, one)
-			case <-timer.C:
+				if batch = append(batch, one); more == nil {
+					timer.Reset(streamWait)
+					more = timer.C
+				}
+			case <-more:
 				break gather
 			case <-ctx.Done():
 				return ctx.Err()
@@ -325,18 +334,11 @@ func (u *Users) Snapshot(ctx context.Context, bucket int, emit func([]Filled) er
 	return flush()
 }
 
-// Prefetch starts fills of what this region lacks and does not wait: pre-sync at entry or
-// login, so that the next request finds the user here.
-func (c *Cache) Prefetch(ctx context.Context, keys []string) {
-	reads := make([]Read, len(keys))
-	for i, k := range keys {
-		reads[i] = Read{Key: k, NoFill: true}
-	}
-	if c.Read(ctx, reads) != nil {
-		return
-	}
+// Prefetch starts fills of what reads, done with NoFill, did not find, and does not wait: pre-sync
+// at entry, so that the next request finds the user here.
+func (c *Cache) Prefetch(reads []Read) {
 	for i := range reads {
-		if s := c.sourceOf(reads[i].Key); s != nil && reads[i].State == Miss {
+		if s := c.sourceOf(reads[i].Key); s != nil && reads[i].State == Miss && reads[i].Err == nil {
 			s.join(reads[i].Key, false, false)
 		}
 	}

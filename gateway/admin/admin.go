@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -32,6 +33,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 )
+
+// readTimeout is how long a request, or the next piece of a stream, may take to come.
+const readTimeout = 60 * time.Second
 
 // Check says why a part is not ready, or nil. It must return within its
 // context.
@@ -98,8 +102,35 @@ func (s *Server) HandleOpen(pattern string, h http.Handler) { s.mux.Handle(patte
 // HandleFunc is Handle for functions that return an answer to be sent as JSON,
 // or an error.
 func (s *Server) HandleFunc(pattern string, f func(r *http.Request) (any, error)) {
+	s.answer(pattern, f, func(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+		return http.MaxBytesReader(w, body, 64<<20)
+	})
+}
+
+// HandleStream is HandleFunc for a body without an end in sight: it may go on for as long as
+// something comes within readTimeout.
+func (s *Server) HandleStream(pattern string, f func(r *http.Request) (any, error)) {
+	s.answer(pattern, f, func(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+		return &stream{body, http.NewResponseController(w)}
+	})
+}
+
+// stream is a body each of whose pieces has a deadline of its own.
+type stream struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if err := s.conn.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
+		return 0, err
+	}
+	return s.ReadCloser.Read(b)
+}
+
+func (s *Server) answer(pattern string, f func(r *http.Request) (any, error), bound func(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser) {
 	s.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<20)
+		r.Body = bound(w, r.Body)
 		answer, err := f(r)
 		var fail *Error
 		switch {
@@ -157,7 +188,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
-		Handler: s.mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 60 * time.Second,
+		Handler: s.mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: readTimeout,
 		IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

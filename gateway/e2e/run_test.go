@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -285,7 +287,41 @@ func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
 	change("PUT", "/admin/users/mallory", `"text"`, 400)
 	change("PUT", "/admin/users/a%20b", `{}`, 400)
 	change("POST", "/admin/users", `[1]`, 400)
+	change("POST", "/admin/users/stream", `{"uid":"mallory","state":{"blocked":false}}
+{"uid":"mallory","state":{"blocked":true}} {"uid":"other","state":null}`, 200)
+	draw(403, "blocked")
+	change("POST", "/admin/users/stream", `{"uid":"mallory","state":null} {"uid":"a b","state":{}}`, 400)
+	draw(200, "") // what came before the bad line is taken
+	change("POST", "/admin/users/stream", `{"uid":"mallory","stat":{}}`, 400)
+	change("POST", "/admin/users/stream", `{"uid":"mallory"}`, 400)
 	change("DELETE", "/admin/users/mallory", ``, 200)
+
+	// A login queue goes on sending: what it has sent is taken at once.
+	pipe, queue := io.Pipe()
+	req, err := http.NewRequest("POST", "http://"+r.admin+"/admin/users/stream", pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+adminTokenOf(t, r.data))
+	done := make(chan error, 1)
+	go func() {
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode != 200 {
+				err = fmt.Errorf("status %d", res.StatusCode)
+			}
+		}
+		done <- err
+	}()
+	fmt.Fprintln(queue, `{"uid":"mallory","state":{"blocked":true}}`)
+	draw(403, "blocked")
+	fmt.Fprintln(queue, `{"uid":"mallory","state":null}`)
+	draw(200, "")
+	queue.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // Who is blocked hears what is over for everybody, and always so; a draw that the home would decide is 403.

@@ -50,15 +50,18 @@ type Entry struct {
 var ErrLater = cachesync.ErrLater
 
 // Enter lets uid into a room or says why not: ErrNotFound, ErrBanned,
-// ErrClosed, ErrFull, ErrLater. force asks the user's home at once when this
-// region lacks him, before all that queue.
+// ErrClosed, ErrFull, ErrLater. A user whom this region lacks is asked for
+// meanwhile, for what he does next; force asks before all that queue, and waits.
 func (d *Door) Enter(ctx context.Context, id, uid string, force bool, now time.Time) (Entry, error) {
 	if !ValidID(id) {
 		return Entry{}, ErrNotFound
 	}
-	reads := []cachesync.Read{{Key: cachesync.RoomKey(id)}, {Key: cachesync.UserKey(uid), Force: force}}
+	reads := []cachesync.Read{{Key: cachesync.RoomKey(id)}, {Key: cachesync.UserKey(uid), Force: force, NoFill: !force}}
 	if err := d.cache.Read(ctx, reads); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrLater, err)
+	}
+	if !force {
+		d.cache.Prefetch(reads[1:])
 	}
 	r, err := d.room(&reads[0])
 	switch {

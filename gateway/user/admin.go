@@ -1,10 +1,13 @@
 package user
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+
+	"golang.org/x/sync/errgroup"
 
 	"sluice/cachesync"
 	"sluice/gateway/admin"
@@ -20,16 +23,23 @@ const maxBatch = 10_000
 //	PUT    /admin/users/{uid}  {"blocked":true,...}: the user's whole state
 //	DELETE /admin/users/{uid}
 //	POST   /admin/users        {"u1":{...},"u2":null,...}: many at once, null deletes
+//	POST   /admin/users/stream {"uid":"u1","state":{...}} and so on, one a line: the login queue's,
+//	                           each taken within milliseconds; answered at the end, or where it fails
 func Admin(server *admin.Server, users *cachesync.Users) {
-	put := func(r *http.Request, changes ...cachesync.User) (any, error) {
-		err := users.Put(r.Context(), changes)
+	taken := func(n int, err error) (any, error) {
+		var bad *admin.Error
 		switch {
 		case err == nil:
-			return map[string]int{"users": len(changes)}, nil
+			return map[string]int{"users": n}, nil
+		case errors.As(err, &bad):
+			return nil, err
 		case errors.Is(err, cachesync.ErrUser):
 			return nil, admin.Bad("%v", err)
 		}
 		return nil, &admin.Error{Status: http.StatusServiceUnavailable, Code: "later", Message: err.Error()}
+	}
+	put := func(r *http.Request, changes ...cachesync.User) (any, error) {
+		return taken(len(changes), users.Put(r.Context(), changes))
 	}
 	server.HandleFunc("PUT /admin/users/{uid}", func(r *http.Request) (any, error) {
 		state, err := io.ReadAll(r.Body)
@@ -49,6 +59,9 @@ func Admin(server *admin.Server, users *cachesync.Users) {
 		}
 		return put(r, one)
 	})
+	server.HandleStream("POST /admin/users/stream", func(r *http.Request) (any, error) {
+		return taken(stream(r.Context(), users, r.Body))
+	})
 	server.HandleFunc("POST /admin/users", func(r *http.Request) (any, error) {
 		var states map[string]json.RawMessage
 		if err := json.NewDecoder(r.Body).Decode(&states); err != nil {
@@ -67,6 +80,41 @@ func Admin(server *admin.Server, users *cachesync.Users) {
 		}
 		return put(r, all...)
 	})
+}
+
+// stream puts what comes line by line, and counts it. What came before a bad line is taken; and all
+// may be sent once more from any line before the end, the same state twice being the same state.
+func stream(ctx context.Context, users *cachesync.Users, body io.Reader) (n int, err error) {
+	in := make(chan cachesync.User)
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { return users.Stream(ctx, in) })
+	group.Go(func() error {
+		defer close(in)
+		lines := json.NewDecoder(body)
+		lines.DisallowUnknownFields()
+		for ; ; n++ {
+			var line struct {
+				UID   string          `json:"uid"`
+				State json.RawMessage `json:"state"`
+			}
+			if err := lines.Decode(&line); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return admin.Bad("after %d users: %v", n, err)
+			}
+			one, err := change(line.UID, line.State)
+			if err != nil {
+				return err
+			}
+			select {
+			case in <- one:
+			case <-failed.Done():
+				return failed.Err()
+			}
+		}
+	})
+	err = group.Wait()
+	return n, err
 }
 
 // change checks one user's new state; null means deleted.
