@@ -45,3 +45,25 @@ func TestRestartedMemcachedIsNoticedAndWarmedAgain(t *testing.T) {
 	}
 	await(t, "the change of a moment ago", func() bool { return holds(c, "u:recent", "x") })
 }
+
+// Both are gone at once, as with a machine: who begins does not know what was there.
+func TestColdStartIsWarmedFromTheOwnHome(t *testing.T) {
+	w := newWorld(t)
+	listed := lister{}
+	for i := range 500 {
+		listed[fmt.Sprint("u:old", i)] = "listed"
+	}
+	for _, begins := range []string{"new", "active until now"} {
+		mem := servers.Memcached(t)
+		store := newStore(t, mem)
+		s := run(t, w.config("bj1", "idc", mem), Deps{Store: store, Snapshots: []Snapshotter{listed}})
+		await(t, "readiness", func() bool { return s.Ready() == nil })
+		c := NewCache(CacheConfig{Store: store})
+		for key := range listed {
+			if begins == "new" && !holds(c, key, "listed") {
+				t.Fatalf("%s is missing in a region that is ready", key)
+			}
+			await(t, begins+": "+key, func() bool { return holds(c, key, "listed") })
+		}
+	}
+}

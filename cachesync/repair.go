@@ -9,10 +9,10 @@ import (
 	"sluice/cachesync/changelog"
 )
 
-// NodeCold is called when a node lost its data (the saved position there is gone, or the
-// canary): the last changes are repeated, misses are filled on demand, and what this region's
-// own home can list is brought back at once.
-func (s *Syncer) NodeCold(node string) {
+// nodeCold is called when a node lost its data (the saved position there is gone): the last
+// changes are repeated, misses are filled on demand, and what this region's own home can list is
+// brought back at once.
+func (s *Syncer) nodeCold(string) {
 	for _, c := range s.deps.Caches {
 		c.Forget()
 	}
@@ -21,37 +21,46 @@ func (s *Syncer) NodeCold(node string) {
 			a.Rewind()
 		}
 	}
+	s.warmSoon()
+}
+
+func (s *Syncer) warmSoon() {
 	select {
-	case s.cold <- node:
+	case s.cold <- struct{}{}:
 	default:
 	}
 }
 
-// rewarm brings back what the own home holds whenever a node lost its data. What other homes
-// hold is filled on demand, and sent again by them (see again).
+// rewarm warms whenever there is need.
 func (s *Syncer) rewarm(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.cold:
+			s.warm(ctx)
 		}
-		wrote, failed := 0, 0
-		var last error
-		for b := range Buckets {
-			n, err := s.bringBack(ctx, b)
-			if wrote += n; err != nil {
-				failed, last = failed+1, err
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		if failed > 0 {
-			s.deps.Log.Warn("cold node cannot be warmed whole: the rest is filled on demand", "buckets", failed, "err", last)
-		}
-		s.deps.Log.Info("cold node warmed from this region's home", "records", wrote)
 	}
+}
+
+// warm brings back what the own home holds. What other homes hold is filled on demand, and sent
+// again by them (see again).
+func (s *Syncer) warm(ctx context.Context) {
+	wrote, failed := 0, 0
+	var last error
+	for b := range Buckets {
+		n, err := s.bringBack(ctx, b)
+		if ctx.Err() != nil {
+			return
+		}
+		if wrote += n; err != nil {
+			failed, last = failed+1, err
+		}
+	}
+	if failed > 0 {
+		s.deps.Log.Warn("memcached cannot be warmed whole: the rest is filled on demand", "buckets", failed, "err", last)
+	}
+	s.deps.Log.Info("memcached warmed from this region's home", "records", wrote)
 }
 
 // bringBack reads one bucket of the own home whole and writes, under the stored versions, what

@@ -109,7 +109,7 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 	case <-s.gap:
 	default:
 	}
-	neighbour, err := s.prepare(ctx)
+	neighbour, bare, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 		case <-ctx.Done():
 		}
 	}()
-	if err := s.join(ctx, m, neighbour); err != nil && ctx.Err() == nil {
+	if err := s.join(ctx, m, neighbour, bare); err != nil && ctx.Err() == nil {
 		return err
 	}
 	<-ctx.Done()
@@ -158,8 +158,9 @@ func (s *Syncer) rejoin(ctx context.Context) error {
 
 // prepare finds out where this region goes on: from positions saved in its own memcached;
 // else (memcached lost them, with its data) from what it last told the homes; else it is new
-// here: it begins at a neighbour's positions, or at the head of the logs, with an empty cache.
-func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
+// here: it begins at a neighbour's positions, or at the head of the logs, with an empty cache. bare
+// says that memcached has lost its data, or never had any.
+func (s *Syncer) prepare(ctx context.Context) (neighbour *region.Region, bare bool, err error) {
 	for _, l := range s.links {
 		l.mu.Lock()
 		l.start = nil
@@ -167,20 +168,19 @@ func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
 	}
 	saved, err := s.saved(ctx)
 	if err != nil || saved {
-		return nil, err
+		return nil, false, err
 	}
 	if s.beginAt(ctx, s.cfg.Region) == nil {
-		return nil, nil
+		return nil, true, nil
 	}
 	s.say("looking for a neighbour", 0)
-	neighbour, err := s.neighbour(ctx)
-	if err != nil {
-		return nil, err
+	if neighbour, err = s.neighbour(ctx); err != nil {
+		return nil, true, err
 	}
 	if neighbour == nil {
 		for _, l := range s.links {
 			if err := s.beginAtHead(ctx, l); err != nil {
-				return nil, err
+				return nil, true, err
 			}
 		}
 	}
@@ -188,7 +188,7 @@ func (s *Syncer) prepare(ctx context.Context) (*region.Region, error) {
 	// then empty. What is filled from now on is as new as where we begin.
 	pause(ctx, MaxFillAge+100*time.Millisecond)
 	s.empty(ctx)
-	return neighbour, ctx.Err()
+	return neighbour, true, ctx.Err()
 }
 
 // neighbour picks an active region to copy and begins at its positions: all that it has not
@@ -321,21 +321,20 @@ func (s *Syncer) empty(ctx context.Context) {
 }
 
 // join brings this region to where it may be active: copied, warmed, close behind the homes,
-// and a sample of what was copied is here. Without a list of regions it ends at once.
-func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region) error {
-	if m == nil {
-		return nil
-	}
-	if m.is(region.Active) && neighbour == nil {
+// and a sample of what was copied is here. What nobody is there to be copied from, the own home
+// lists. Without a list of regions it ends at once, as it does for a region that serves already.
+func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region, bare bool) error {
+	if m == nil || m.is(region.Active) && neighbour == nil {
+		if bare {
+			s.warmSoon()
+		}
 		s.say("", 0)
 		return nil
 	}
 	sample := s.copyFrom(ctx, neighbour)
-	if s.deps.Warm != nil && !m.is(region.Active) {
+	if bare && neighbour == nil {
 		s.say("warming", 0)
-		if err := s.deps.Warm(ctx); err != nil {
-			s.deps.Log.Error("warm-up failed: what is missing will be filled on demand", "err", err)
-		}
+		s.warm(ctx)
 	}
 	s.say("catching up", 0)
 	var since time.Time // close behind the homes, and the sample is not here

@@ -21,8 +21,10 @@ import (
 // Deps are what a Syncer is given besides its Config. All may be zero.
 type Deps struct {
 	// Store is the region's memcached; nil means a client over Config.Memcached, which the
-	// Syncer then closes. A Store given here must be Authoritative.
+	// Syncer then watches and closes. A Store given here must be Authoritative.
 	Store apply.Store
+	// Timeout is that client's; zero value means 500 ms.
+	Timeout time.Duration
 	// Caches in this process: they hear at once what was written.
 	Caches []*Cache
 	// Snapshots list what this region's own home holds, for a memcached that lost its data:
@@ -31,8 +33,6 @@ type Deps struct {
 	// Truth reads this region's own home's records by the prefix of their keys, for what is
 	// sent again to all regions. It must not answer for a bucket that is not certified.
 	Truth map[string]Source
-	// Warm is the last step before this region is active (package warmup); nil means none.
-	Warm func(ctx context.Context) error
 	// Dial opens connections to Redis; nil means net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Now  func() time.Time // nil means time.Now
@@ -64,7 +64,7 @@ type Syncer struct {
 	classes atomic.Bool   // regions of all three classes are there
 	drain   atomic.Bool   // a burst region is being drained
 	gap     chan struct{} // changes are gone: this region must join again
-	cold    chan string   // a node lost its data
+	cold    chan struct{} // a node lost its data
 	step    atomic.Pointer[step]
 
 	trimmed atomic.Pointer[changelog.TrimStats]
@@ -125,7 +125,7 @@ func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
 		d := &net.Dialer{Timeout: 2 * time.Second}
 		deps.Dial = d.DialContext
 	}
-	s := &Syncer{cfg: cfg, deps: deps, store: deps.Store, gap: make(chan struct{}, 1), cold: make(chan string, 1)}
+	s := &Syncer{cfg: cfg, deps: deps, store: deps.Store, gap: make(chan struct{}, 1), cold: make(chan struct{}, 1)}
 	if s.store == nil {
 		client, err := s.newClient(cfg.Memcached)
 		if err != nil {
@@ -171,15 +171,14 @@ func (c Config) withDefaults() Config {
 
 func (s *Syncer) newClient(servers []string) (*memcache.Client, error) {
 	client, err := memcache.New(memcache.Config{
-		Servers: servers, Authoritative: true,
+		Servers: servers, Authoritative: true, Timeout: s.deps.Timeout,
 		Events: memcache.Events{
 			OnEject: func(node string, cause error) { s.deps.Log.Warn("memcached node is down", "node", node, "err", cause) },
 			OnReturn: func(node string, flushed bool) {
 				s.deps.Log.Info("memcached node is back", "node", node, "emptied", flushed)
 			},
-			OnCold: func(node string, why memcache.Cold) {
+			OnCold: func(node string, why memcache.Cold) { // what is done about it: the position there is gone too
 				s.deps.Log.Warn("memcached node lost its data", "node", node, "why", string(why))
-				s.NodeCold(node)
 			},
 		},
 	})
@@ -209,7 +208,7 @@ func (s *Syncer) arm(l *link) {
 	for _, buckets := range groups(l.home.Redis.Cluster) {
 		list = append(list, apply.New(apply.Config{
 			Source: l.home.PositionName(buckets[0]), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
-			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.NodeCold},
+			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.nodeCold},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
 				Stream: l.home.Relay != "", Settled: l.settled(l.home.Relay != ""),
@@ -283,7 +282,7 @@ func (s *Syncer) applied(key string, v Version, ours bool) {
 	s.probes.applied(key, v, ours)
 }
 
-// watchNodes reads the canaries, so that a node that lost its data is noticed in a second.
+// watchNodes reads the canaries, which tell why a node lost its data.
 func (s *Syncer) watchNodes(ctx context.Context) error {
 	return s.client.Watch(ctx, 0)
 }
@@ -360,6 +359,9 @@ func (s *Syncer) trims(ctx context.Context, l *link) error {
 }
 
 func allBuckets() []int { return groups(false)[0] }
+
+// Client is the region's memcached; nil if Deps.Store was none.
+func (s *Syncer) Client() *memcache.Client { return s.client }
 
 // Close ends the connections; Run must have returned.
 func (s *Syncer) Close() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/cachesync"
 	"sluice/cachesync/memcache/embedded"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
@@ -138,7 +139,7 @@ func runAll(ctx context.Context, p *parts, s *stores, out io.Writer) error {
 		return err
 	}
 	cache := p.openCache(client)
-	syncer, err := p.newSyncer(client, cache)
+	syncer, err := p.newSyncer(cachesync.Deps{Store: client, Caches: []*cachesync.Cache{cache}})
 	if err != nil {
 		return err
 	}

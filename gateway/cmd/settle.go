@@ -59,7 +59,7 @@ func Settle() *cobra.Command {
 				return err
 			}
 			if alsoSync && client != nil {
-				syncer, err := p.newSyncer(client)
+				syncer, err := p.newSyncer(cachesync.Deps{Store: client})
 				if err != nil {
 					return err
 				}

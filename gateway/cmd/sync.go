@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/cachesync"
-	"sluice/cachesync/memcache"
 	"sluice/cachesync/record"
 	"sluice/gateway/admin"
 	"sluice/gateway/config"
@@ -55,15 +54,12 @@ this with --relay-only on another machine and name both in relay.addrs.`,
 			if err := p.openHouse(false); err != nil {
 				return err
 			}
-			client, err := p.openMemcached(true)
+			syncer, err := p.newSyncer(cachesync.Deps{Timeout: p.cfg.Memcached.Timeout})
 			if err != nil {
 				return err
 			}
-			syncer, err := p.newSyncer(client)
-			if err != nil {
-				return err
-			}
-			server.Ready("memcached", memcachedReady(client))
+			p.registry.MustRegister(backendCollector{"memcached", syncer.Client().Stats})
+			server.Ready("memcached", memcachedReady(syncer.Client()))
 			server.Ready("sync", func(context.Context) error { return syncer.Ready() })
 			p.log.Info("sync runs", "admin", server.Addr())
 			return serve(cmd.Context(), both(syncer.Run, relay), server.Run)
@@ -90,14 +86,14 @@ func both(one, two func(context.Context) error) func(context.Context) error {
 	}
 }
 
-// newSyncer builds the region's syncer; caches are those of this process.
-func (p *parts) newSyncer(client *memcache.Client, caches ...*cachesync.Cache) (*cachesync.Syncer, error) {
-	syncer, err := cachesync.NewSyncer(p.cfg.Syncing(), cachesync.Deps{
-		Store: client, Caches: caches, Snapshots: []cachesync.Snapshotter{p.newInventory(), p.users}, Log: p.log,
-		Truth: map[string]cachesync.Source{
-			record.PrefixRedPacket: redpacket.NewSource(p.house), record.PrefixRoom: p.rooms, record.PrefixUser: p.users.Live(),
-		},
-	})
+// newSyncer builds the region's syncer; deps say which memcached and which caches it has.
+func (p *parts) newSyncer(deps cachesync.Deps) (*cachesync.Syncer, error) {
+	deps.Log = p.log
+	deps.Snapshots = []cachesync.Snapshotter{p.newInventory(), p.users}
+	deps.Truth = map[string]cachesync.Source{
+		record.PrefixRedPacket: redpacket.NewSource(p.house), record.PrefixRoom: p.rooms, record.PrefixUser: p.users.Live(),
+	}
+	syncer, err := cachesync.NewSyncer(p.cfg.Syncing(), deps)
 	if err != nil {
 		return nil, err
 	}
