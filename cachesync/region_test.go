@@ -290,3 +290,25 @@ func TestPresentCountsJoiningAndLostButNotDraining(t *testing.T) {
 	f(false, true, region.Active, region.Active, region.Draining)
 	f(false, false, region.Active, region.Active, "")
 }
+
+func TestCopyingTellsHowFarItIs(t *testing.T) {
+	from := newStore(t, servers.Memcached(t))
+	var writes []apply.Write
+	for i := range 5000 {
+		writes = append(writes, apply.Write{Key: fmt.Sprint("u:", i), Record: Record{Type: TypeUser, Version: 1}})
+	}
+	if err := new(apply.Batch).Apply(context.Background(), from, writes, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSyncer(newWorld(t).config("burst1", "burst", servers.Memcached(t)), Deps{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := len(s.copyFrom(context.Background(), &region.Region{Name: "bj1", Memcached: from.Nodes()})); n == 0 {
+		t.Error("no sample")
+	}
+	if step := s.step.Load(); step.name != "copying bj1" || step.progress < 0.99 || step.progress > 1 {
+		t.Errorf("%s %v", step.name, step.progress)
+	}
+}

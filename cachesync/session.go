@@ -379,8 +379,14 @@ func (s *Syncer) copyFrom(ctx context.Context, r *region.Region) (sample []apply
 	}
 	defer from.Close()
 	s.say("copying "+r.Name, 0)
+	all := 1.0
+	for _, node := range r.Memcached {
+		if health, err := from.NodeHealth(ctx, node); err == nil {
+			all += float64(health.Items)
+		}
+	}
 	_, err = region.Copy(ctx, from, s.store, r.Memcached, s.deps.Dial, func(n int, writes []apply.Write) {
-		s.say("copying "+r.Name, float64(n))
+		s.say("copying "+r.Name, min(1, float64(n)/all))
 		if len(writes) > 0 && len(sample) < 200 {
 			w := writes[len(writes)/2]
 			w.Record.Payload = nil

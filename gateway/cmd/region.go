@@ -22,20 +22,16 @@ func Region() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sync := cfg.Syncing()
-			if len(sync.Control.Addrs) == 0 {
-				return errors.New("this region stands alone: set sync.control to the control region's Redis")
+			registry, done, err := newRegistry(cfg)
+			if err != nil {
+				return err
 			}
-			rdb := newRedis(config.Redis{
-				Addrs: sync.Control.Addrs, Username: sync.Control.Username, Password: sync.Control.Password,
-				Cluster: sync.Control.Cluster, Timeout: cfg.Redis.Timeout,
-			}, 0)
-			defer rdb.Close()
+			defer done()
 			name := ""
 			if len(args) == 1 {
 				name = args[0]
 			}
-			return f(cmd, &region.Registry{RDB: rdb, Lease: sync.Lease, Grace: sync.Grace}, name)
+			return f(cmd, registry, name)
 		}
 	}
 	var every, wait time.Duration
@@ -81,4 +77,17 @@ func Region() *cobra.Command {
 	}
 	cmd.AddCommand(list, top, join, drain)
 	return cmd
+}
+
+// newRegistry is the list of regions; done closes it.
+func newRegistry(cfg config.Config) (registry *region.Registry, done func() error, err error) {
+	sync := cfg.Syncing()
+	if len(sync.Control.Addrs) == 0 {
+		return nil, nil, errors.New("this region stands alone: set sync.control to the control region's Redis")
+	}
+	rdb := newRedis(config.Redis{
+		Addrs: sync.Control.Addrs, Username: sync.Control.Username, Password: sync.Control.Password,
+		Cluster: sync.Control.Cluster, Timeout: cfg.Redis.Timeout,
+	}, 0)
+	return &region.Registry{RDB: rdb, Lease: sync.Lease, Grace: sync.Grace}, rdb.Close, nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"net"
 
@@ -8,6 +9,7 @@ import (
 
 	"sluice/cachesync/memcache"
 	"sluice/cachesync/region"
+	"sluice/gateway/config"
 )
 
 // syncVerify is `sluice sync verify`.
@@ -21,15 +23,11 @@ func syncVerify(file *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sides := []region.Side{{Name: cfg.Region.Name, Nodes: cfg.Memcached.Servers}}
-			for _, r := range cfg.Regions {
-				if r.Name == args[0] {
-					sides = append(sides, region.Side{Name: r.Name, Nodes: r.Memcached})
-				}
+			nodes, err := memcachedOf(cmd.Context(), cfg, args[0])
+			if err != nil {
+				return err
 			}
-			if len(sides) != 2 {
-				return &exitError{2, fmt.Errorf("%q is not among the regions of sluice.yaml", args[0])}
-			}
+			sides := [2]region.Side{{Name: cfg.Region.Name, Nodes: cfg.Memcached.Servers}, {Name: args[0], Nodes: nodes}}
 			for i := range sides {
 				client, err := memcache.New(memcache.Config{Servers: sides[i].Nodes, Timeout: cfg.Memcached.Timeout})
 				if err != nil {
@@ -51,4 +49,29 @@ func syncVerify(file *string) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many differences to print")
 	return cmd
+}
+
+// memcachedOf are the nodes of a region: as sluice.yaml says, else as the region itself has told
+// the control region.
+func memcachedOf(ctx context.Context, cfg config.Config, name string) ([]string, error) {
+	for _, r := range cfg.Regions {
+		if r.Name == name {
+			return r.Memcached, nil
+		}
+	}
+	registry, done, err := newRegistry(cfg)
+	if err != nil {
+		return nil, &exitError{2, fmt.Errorf("%q is not among the regions of sluice.yaml, and %w", name, err)}
+	}
+	defer done()
+	list, err := registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if r.Name == name && len(r.Memcached) > 0 {
+			return r.Memcached, nil
+		}
+	}
+	return nil, &exitError{2, fmt.Errorf("%q is neither among the regions of sluice.yaml nor in `sluice region list`", name)}
 }

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +85,20 @@ func TestRegionsFillFromTheHomeThatKnows(t *testing.T) {
 	for _, r := range w.Regions {
 		caches[r.Name].FlushAll()
 		enter(r.Name, "?sync=force")
+	}
+	for _, r := range w.Regions {
+		eventually(t, 10*time.Second, func() error {
+			if !strings.Contains(r.Sync.Output(), "lost its data") {
+				return errors.New("the log of " + r.Name + " does not say that memcached was emptied")
+			}
+			return nil
+		})
+		if out := mustSluice(t, "sync", "verify", "bj1", "-c", r.File); !strings.Contains(out, " 0 different") {
+			t.Error(out)
+		}
+	}
+	if out, code := sluice(t, "sync", "verify", "nowhere", "-c", w.Region("bj1").File); code != 2 {
+		t.Errorf("exit %d: %s", code, out)
 	}
 	id := fund(t, w.as("bj1", "sender"), `{"amount":100,"count":1}`)
 	for _, r := range w.Regions {
