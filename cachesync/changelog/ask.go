@@ -15,7 +15,8 @@ import (
 // question before it, which Redis runs in the same breath: nothing is missed between the two.
 //
 // Without a bell, the question itself waits: until there was a heartbeat, since that which rings
-// would be gone for a question from "$"; and while more is there than one answer may bring.
+// would be gone for a question from "$"; and while more is there than one answer may bring. A bell
+// that stands when it turns out so does not ring for the rest, and is left behind with its connection.
 func (r *Reader) request(pos []ID) []byte {
 	hang := !r.cfg.Stream && !r.full && r.beat != "$"
 	r.cmd = r.xread(r.cmd[:0], r.cfg.Count, !hang && !r.bell)

@@ -144,6 +144,9 @@ func (r *Reader) Read(ctx context.Context, pos []ID, sink Sink) (n int, full boo
 	if (r.cfg.Stream || r.bell) && r.told != nil && !slices.Equal(r.told, pos) {
 		r.Close() // the caller goes on elsewhere, and will not be kept waiting there
 	}
+	if r.bell && r.full {
+		r.Close() // the rest is there already: the bell would not ring for it
+	}
 	if r.w.conn == nil {
 		if err := r.connect(ctx); err != nil {
 			r.Close()

@@ -173,6 +173,39 @@ func TestReadThatWaitsBringsAllOfTheTurnThatWokeIt(t *testing.T) {
 	}
 }
 
+// More than one answer may bring came at once, and nothing after it: a bell that was hung up with the
+// question does not ring for the rest.
+func TestReaderDoesNotWaitForARestThatIsThere(t *testing.T) {
+	each(t, func(t *testing.T, rdb *redis.Client) {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		r, script := waiting(t, rdb)
+		r.cfg.Count = 4
+		at := []ID{{1, 1}}
+		for range 3 {
+			if n, _, err := r.Read(ctx, at, &seen{}); n != 0 || err != nil {
+				t.Fatal(n, err) // what hangs up the bell does not wait
+			}
+			if _, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for range 10 {
+					p.EvalSha(ctx, script.Hash(), keys(3))
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			for got := 0; got < 10; {
+				n, _, err := r.Read(ctx, at, &seen{})
+				if err != nil {
+					t.Fatalf("%d changes of 10, then %v", got, err)
+				}
+				got += n
+				at[0].Seq += uint64(n)
+			}
+		}
+	})
+}
+
 // A bell waits behind the last answer: who goes back does not wait for it.
 func TestReaderThatGoesBackIsAnsweredThoughABellStands(t *testing.T) {
 	each(t, func(t *testing.T, rdb *redis.Client) {
