@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/record"
 )
 
@@ -48,46 +48,22 @@ func (g *again) run(ctx context.Context, l *link) error {
 
 // round looks at all records once, perSecond of them at most.
 func (g *again) round(ctx context.Context, l *link, perSecond int) error {
-	nodes, err := masters(ctx, l.rdb)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		for cursor := uint64(0); ; {
-			began := time.Now()
-			var keys []string
-			if keys, cursor, err = node.Scan(ctx, cursor, "{b??}:*", againScan).Result(); err != nil {
-				return fmt.Errorf("cachesync: anti-entropy: scan: %w", err)
-			}
-			n, err := g.emitAll(ctx, l, keys)
-			if err != nil {
-				return err
-			}
-			due := time.Duration(n) * time.Second / time.Duration(perSecond)
-			pause(ctx, max(5*time.Millisecond, due-time.Since(began)))
-			if cursor == 0 || ctx.Err() != nil {
-				break
-			}
+	began := time.Now()
+	err := goredis.Scan(ctx, l.rdb, "{b??}:*", againScan, func(keys []string) error {
+		n, err := g.emitAll(ctx, l, keys)
+		if err != nil {
+			return err
 		}
+		due := time.Duration(n) * time.Second / time.Duration(perSecond)
+		pause(ctx, max(5*time.Millisecond, due-time.Since(began)))
+		began = time.Now()
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("cachesync: anti-entropy: %w", err)
 	}
 	g.rounds.Add(1)
-	return ctx.Err()
-}
-
-// masters are the nodes that hold keys.
-func masters(ctx context.Context, rdb redis.UniversalClient) (list []redis.Cmdable, err error) {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		return []redis.Cmdable{rdb}, nil
-	}
-	var mu sync.Mutex // they are visited at the same time
-	err = cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		list = append(list, node)
-		return nil
-	})
-	return list, err
+	return nil
 }
 
 // emitAll emits those of the Redis keys that are records, and returns how many it looked at.
@@ -115,7 +91,7 @@ func (g *again) emitAll(ctx context.Context, l *link, redisKeys []string) (n int
 			case errors.Is(err, ErrLater), redis.HasErrorPrefix(err, "NOSCRIPT"), redis.HasErrorPrefix(err, changelog.Fenced):
 				g.shut.Add(int64(len(part)))
 			default:
-				return n, fmt.Errorf("cachesync: anti-entropy: bucket %d: %w", at.bucket, err)
+				return n, fmt.Errorf("bucket %d: %w", at.bucket, err)
 			}
 		}
 	}

@@ -2,8 +2,6 @@ package cachesync
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"sluice/cachesync/apply"
 	"sluice/cachesync/changelog"
@@ -46,55 +44,44 @@ func (s *Syncer) rewarm(ctx context.Context) error {
 // warm brings back what the own home holds. What other homes hold is filled on demand, and sent
 // again by them (see again).
 func (s *Syncer) warm(ctx context.Context) {
-	wrote, failed := 0, 0
-	var last error
-	for b := range Buckets {
-		n, err := s.bringBack(ctx, b)
+	wrote := 0
+	for _, snap := range s.deps.Snapshots {
+		n, err := s.bringBack(ctx, snap)
+		wrote += n
 		if ctx.Err() != nil {
 			return
 		}
-		if wrote += n; err != nil {
-			failed, last = failed+1, err
+		if err != nil {
+			s.deps.Log.Warn("memcached cannot be warmed whole: the rest is filled on demand", "err", err)
 		}
-	}
-	if failed > 0 {
-		s.deps.Log.Warn("memcached cannot be warmed whole: the rest is filled on demand", "buckets", failed, "err", last)
 	}
 	s.deps.Log.Info("memcached warmed from this region's home", "records", wrote)
 }
 
-// bringBack reads one bucket of the own home whole and writes, under the stored versions, what
-// is missing here or older. It returns how many records that were.
-func (s *Syncer) bringBack(ctx context.Context, bucket int) (wrote int, err error) {
+// bringBack writes, under the stored versions, what is missing here or older. It returns how many
+// records that were.
+func (s *Syncer) bringBack(ctx context.Context, snap Snapshotter) (wrote int, err error) {
 	var b apply.Batch
 	var writes []apply.Write
-	for _, snap := range s.deps.Snapshots {
-		read := s.deps.Now() // what comes next was read after this
-		err := snap.Snapshot(ctx, bucket, func(list []Filled) error {
-			writes = writes[:0]
-			for _, f := range list {
-				if f.Err == nil {
-					writes = append(writes, apply.Write{Key: f.Key, Record: f.Record, Expiry: f.Expiry})
-				}
+	read := s.deps.Now() // what comes next was read after this
+	err = snap.Snapshot(ctx, func(list []Filled) error {
+		writes = writes[:0]
+		for _, f := range list {
+			if f.Err == nil {
+				writes = append(writes, apply.Write{Key: f.Key, Record: f.Record, Expiry: f.Expiry})
 			}
-			err := b.Apply(ctx, s.store, writes, read)
-			read = s.deps.Now()
-			if err != nil {
-				return err
-			}
-			for i := range writes {
-				if writes[i].Outcome == apply.Stored {
-					wrote++
-					s.applied(writes[i].Key, writes[i].Record.Version, false)
-				}
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return wrote, fmt.Errorf("cachesync: snapshot of bucket %d: %w", bucket, err)
 		}
-	}
-	return wrote, nil
+		err := b.Apply(ctx, s.store, writes, read)
+		read = s.deps.Now()
+		for i := range writes {
+			if writes[i].Outcome == apply.Stored {
+				wrote++
+				s.applied(writes[i].Key, writes[i].Record.Version, false)
+			}
+		}
+		return err
+	})
+	return wrote, err
 }
 
 func (s *Syncer) ack(ctx context.Context, l *link, at map[int]changelog.ID) error {

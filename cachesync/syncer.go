@@ -41,9 +41,10 @@ type Deps struct {
 
 // Snapshotter lists the records that this region's own home holds, with their stored versions.
 type Snapshotter interface {
-	// Snapshot calls emit with the records of one bucket, in pieces. It need not be a
-	// consistent whole: changes since it began come through the change log.
-	Snapshot(ctx context.Context, bucket int, emit func([]Filled) error) error
+	// Snapshot calls emit with the records of all buckets, in pieces, each read after emit
+	// returned from the one before. It need not be a consistent whole: changes since it began
+	// come through the change log. What cannot be read is left out, and is an error at the end.
+	Snapshot(ctx context.Context, emit func([]Filled) error) error
 }
 
 // Syncer keeps one region's memcached equal to all homes: it is what `sluice sync` runs,

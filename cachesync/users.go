@@ -304,34 +304,25 @@ func parseLive(text string) (Record, int64, error) {
 // Live is the source of live changes only: what the home itself holds of users.
 func (u *Users) Live() Source { return &Users{RDB: u.RDB} }
 
-// Snapshot implements Snapshotter for the live changes of one bucket.
-func (u *Users) Snapshot(ctx context.Context, bucket int, emit func([]Filled) error) error {
-	node, err := goredis.Owner(ctx, u.RDB, liveKey(bucket, "")) // a cluster would scan one node or another
-	if err != nil {
-		return fmt.Errorf("cachesync: list live users of bucket %d: %w", bucket, err)
-	}
-	iter := node.Scan(ctx, 0, liveKey(bucket, "*"), 1000).Iterator()
-	var keys []string
-	flush := func() error {
-		list, err := u.Live().Fill(ctx, keys)
+// Snapshot implements Snapshotter for the live changes.
+func (u *Users) Snapshot(ctx context.Context, emit func([]Filled) error) error {
+	err := goredis.Scan(ctx, u.RDB, "{b??}:"+record.PrefixUser+"*", 1000, func(keys []string) error {
+		var users []string
+		for _, key := range keys {
+			if _, user, ok := record.OfBucketKey(key); ok {
+				users = append(users, user)
+			}
+		}
+		list, err := u.Live().Fill(ctx, users)
 		if err != nil {
 			return err
 		}
-		keys = keys[:0]
 		return emit(list)
+	})
+	if err != nil {
+		return fmt.Errorf("cachesync: list live users: %w", err)
 	}
-	for iter.Next(ctx) {
-		keys = append(keys, strings.TrimPrefix(iter.Val(), record.Tag(bucket)+":"))
-		if len(keys) == 500 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := iter.Err(); err != nil {
-		return fmt.Errorf("cachesync: list live users of bucket %d: %w", bucket, err)
-	}
-	return flush()
+	return nil
 }
 
 // Prefetch starts fills of what reads, done with NoFill, did not find, and does not wait: pre-sync

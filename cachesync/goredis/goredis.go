@@ -14,6 +14,7 @@ package goredis
 import (
 	"context"
 	"net"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -36,6 +37,46 @@ func Owner(ctx context.Context, rdb redis.UniversalClient, key string) (redis.Un
 		return cluster.MasterForKey(ctx, key)
 	}
 	return rdb, nil
+}
+
+// Masters are the nodes that hold keys: of a cluster all its masters, else the one there is.
+func Masters(ctx context.Context, rdb redis.UniversalClient) (list []redis.UniversalClient, err error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	if !ok {
+		return []redis.UniversalClient{rdb}, nil
+	}
+	var mu sync.Mutex // they are visited at the same time
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, node)
+		return nil
+	})
+	return list, err
+}
+
+// Scan goes once through the keys of all nodes and gives those that match to f, in pieces of about
+// count; a key may come twice. It ends with the first error, f's too.
+func Scan(ctx context.Context, rdb redis.UniversalClient, match string, count int64, f func(keys []string) error) error {
+	nodes, err := Masters(ctx, rdb)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		for cursor := uint64(0); ; {
+			var keys []string
+			if keys, cursor, err = node.Scan(ctx, cursor, match, count).Result(); err != nil {
+				return err
+			}
+			if err := f(keys); err != nil {
+				return err
+			}
+			if cursor == 0 {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // once is the hook that marks scripts.

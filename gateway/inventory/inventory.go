@@ -1,9 +1,8 @@
 // Package inventory lists what a home holds: the rp: and rm: records of its
 // buckets, for regions that join, for repair, and for the warm-up of an hour.
 //
-//	SCAN {b*}:rp:* {b*}:rm:*  --by bucket-->  source.Fill  -->  records with stored versions
+//	SCAN {b*}:rp:* {b*}:rm:*  --in pieces-->  source.Fill  -->  records with stored versions
 //
-// One scan of the keys serves all buckets that are asked for within keepScan.
 // w: records are not listed: a missing one means "ask home", never "not won".
 //
 // An Inventory is safe for all goroutines.
@@ -16,168 +15,129 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync"
+	"sluice/cachesync/goredis"
 	"sluice/cachesync/record"
 	"sluice/cachesync/warmup"
 	"sluice/gateway/redpacket"
 )
 
-const (
-	keepScan  = 10 * time.Second
-	batchSize = 500
-)
+// batchSize is how many keys are looked for at once.
+const batchSize = 1000
 
 // Inventory is one home's.
 type Inventory struct {
-	name     string
-	rdb      redis.UniversalClient
-	packets  cachesync.Source
-	rooms    cachesync.Source
-	now      func() time.Time
-	mu       sync.Mutex
-	scanned  time.Time
-	byBucket [record.Buckets][]string // cache keys, sorted
+	name    string
+	rdb     redis.UniversalClient
+	packets cachesync.Source
+	rooms   cachesync.Source
 }
 
 // New lists the home called name; packets and rooms read its records.
 func New(name string, rdb redis.UniversalClient, packets, rooms cachesync.Source) *Inventory {
-	return &Inventory{name: name, rdb: rdb, packets: packets, rooms: rooms, now: time.Now}
+	return &Inventory{name: name, rdb: rdb, packets: packets, rooms: rooms}
 }
 
 // Name is the home's.
 func (v *Inventory) Name() string { return v.name }
 
 // Snapshot implements cachesync.Snapshotter.
-func (v *Inventory) Snapshot(ctx context.Context, bucket int, emit func([]cachesync.Filled) error) error {
-	keys, err := v.keys(ctx, bucket)
+func (v *Inventory) Snapshot(ctx context.Context, emit func([]cachesync.Filled) error) error {
+	var unread error
+	err := goredis.Scan(ctx, v.rdb, records, batchSize, func(keys []string) error {
+		filled, err := v.read(ctx, keys)
+		if err != nil && unread == nil {
+			unread = err
+		}
+		return emit(filled)
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("inventory: %w", err)
 	}
-	for part := range slices.Chunk(keys, batchSize) {
-		filled, err := v.read(ctx, part)
-		if err == nil {
-			err = emit(filled)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return unread
 }
 
 // Records implements warmup.Home: the rooms, and the red packets that can be
-// drawn from in [from, to).
+// drawn from in [from, to), always in the same order.
 func (v *Inventory) Records(ctx context.Context, from, to time.Time) iter.Seq2[warmup.HomeRecord, error] {
 	return func(yield func(warmup.HomeRecord, error) bool) {
-		for bucket := range record.Buckets {
-			stop := false
-			err := v.Snapshot(ctx, bucket, func(all []cachesync.Filled) error {
-				for _, f := range all {
-					if strings.HasPrefix(f.Key, record.PrefixRedPacket) && !redpacket.OpenWithin(f.Record.Payload, from.UnixMilli(), to.UnixMilli()) {
-						continue
-					}
-					r := warmup.HomeRecord{Key: f.Key, Record: f.Record}
-					if f.Expiry > 0 {
-						r.Expires = time.Unix(f.Expiry, 0)
-					}
-					if stop = !yield(r, nil); stop {
-						return errStop
-					}
-				}
-				return nil
-			})
-			if stop {
+		failed := func(err error) { yield(warmup.HomeRecord{}, fmt.Errorf("home %s: %w", v.name, err)) }
+		keys, err := v.keys(ctx)
+		if err != nil {
+			failed(err)
+			return
+		}
+		for part := range slices.Chunk(keys, batchSize) {
+			all, err := v.read(ctx, part)
+			if err != nil {
+				failed(err)
 				return
 			}
-			if err != nil {
-				yield(warmup.HomeRecord{}, fmt.Errorf("home %s: %w", v.name, err))
-				return
+			for _, f := range all {
+				if strings.HasPrefix(f.Key, record.PrefixRedPacket) && !redpacket.OpenWithin(f.Record.Payload, from.UnixMilli(), to.UnixMilli()) {
+					continue
+				}
+				r := warmup.HomeRecord{Key: f.Key, Record: f.Record}
+				if f.Expiry > 0 {
+					r.Expires = time.Unix(f.Expiry, 0)
+				}
+				if !yield(r, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-var errStop = errors.New("stop")
+// records are Redis' keys of what is listed.
+const records = "{b??}:r[pm]:*"
 
-// read fills the keys and leaves out those that have gone meanwhile.
-func (v *Inventory) read(ctx context.Context, keys []string) ([]cachesync.Filled, error) {
-	at, _ := slices.BinarySearch(keys, record.PrefixRedPacket) // "rm:" sorts before "rp:"
-	var all []cachesync.Filled
+// keys are all of them, sorted.
+func (v *Inventory) keys(ctx context.Context) (all []string, err error) {
+	err = goredis.Scan(ctx, v.rdb, records, batchSize, func(keys []string) error {
+		all = append(all, keys...)
+		return nil
+	})
+	slices.Sort(all)
+	return slices.Compact(all), err // SCAN may name a key twice
+}
+
+// read fills what Redis' keys stand for, and leaves out what has gone meanwhile. What cannot be
+// read, a bucket that waits for its certifier among it, is left out too, with an error.
+func (v *Inventory) read(ctx context.Context, redisKeys []string) (all []cachesync.Filled, failed error) {
+	var rooms, packets []string
+	for _, key := range redisKeys {
+		switch _, name, ok := record.OfBucketKey(key); {
+		case !ok:
+		case strings.HasPrefix(name, record.PrefixRoom):
+			rooms = append(rooms, name)
+		default:
+			packets = append(packets, name)
+		}
+	}
 	for _, one := range []struct {
 		source cachesync.Source
 		keys   []string
-	}{{v.rooms, keys[:at]}, {v.packets, keys[at:]}} {
+	}{{v.rooms, rooms}, {v.packets, packets}} {
 		if len(one.keys) == 0 {
 			continue
 		}
 		filled, err := one.source.Fill(ctx, one.keys)
 		if err != nil {
-			return nil, err
+			failed = err
 		}
 		for _, f := range filled {
 			switch {
 			case f.Err == nil:
 				all = append(all, f)
 			case !errors.Is(f.Err, cachesync.ErrNotFound):
-				return nil, f.Err
+				failed = f.Err
 			}
 		}
 	}
-	return all, nil
-}
-
-// keys are the cache keys of one bucket.
-func (v *Inventory) keys(ctx context.Context, bucket int) ([]string, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.now().Sub(v.scanned) > keepScan {
-		if err := v.scan(ctx); err != nil {
-			return nil, err
-		}
-		v.scanned = v.now()
-	}
-	return v.byBucket[bucket], nil
-}
-
-func (v *Inventory) scan(ctx context.Context) error {
-	var found [record.Buckets][]string
-	var mu sync.Mutex // masters of a cluster are scanned at the same time
-	one := func(ctx context.Context, node redis.Cmdable) error {
-		for cursor := uint64(0); ; {
-			keys, next, err := node.Scan(ctx, cursor, "{b??}:r[pm]:*", 1000).Result()
-			if err != nil {
-				return fmt.Errorf("inventory: scan: %w", err)
-			}
-			mu.Lock()
-			for _, key := range keys {
-				if bucket, cacheKey, ok := record.OfBucketKey(key); ok {
-					found[bucket] = append(found[bucket], cacheKey)
-				}
-			}
-			mu.Unlock()
-			if cursor = next; cursor == 0 {
-				return nil
-			}
-		}
-	}
-	var err error
-	if cluster, ok := v.rdb.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return one(ctx, node) })
-	} else {
-		err = one(ctx, v.rdb)
-	}
-	if err != nil {
-		return err
-	}
-	for b := range found { // SCAN may name a key twice
-		slices.Sort(found[b])
-		found[b] = slices.Compact(found[b])
-	}
-	v.byBucket = found
-	return nil
+	return all, failed
 }
