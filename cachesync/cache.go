@@ -243,21 +243,26 @@ func (c *Cache) remember(r *Read, now time.Time, gen uint32) {
 	}
 }
 
-// fillMisses joins the fills of all missing keys, then waits for them together.
+// fillMisses joins the fills of all missing keys, then waits for them together, as long as the most
+// patient of their sources allows: a fill may stand in a queue behind those that a slow node holds up.
 func (c *Cache) fillMisses(ctx context.Context, reads []Read, b *readBatch, now time.Time) error {
 	if len(b.misses) == 0 {
 		return nil
 	}
 	var few [8]*flight
 	flights := few[:0]
+	var patience time.Duration
 	for _, n := range b.misses {
 		r := &reads[b.at[n]]
 		var fl *flight
 		if s := c.sourceOf(r.Key); s != nil {
 			fl = s.join(r.Key, r.Force, r.Force || r.Fresh)
+			patience = max(patience, s.limits.Timeout)
 		}
 		flights = append(flights, fl)
 	}
+	over := time.NewTimer(patience)
+	defer over.Stop()
 	for j, fl := range flights {
 		if fl == nil {
 			continue
@@ -267,6 +272,9 @@ func (c *Cache) fillMisses(ctx context.Context, reads []Read, b *readBatch, now 
 		select {
 		case <-fl.done:
 			r.State, r.Record, r.Err = fl.state, fl.record, fl.err
+		case <-over.C:
+			over.Reset(0) // for the others
+			r.State, r.Err = Later, ErrLater
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -239,6 +239,8 @@ func TestColdKeysNeverExceedTheSourcesLimit(t *testing.T) {
 	src := &source{version: 7}
 	const perSecond = 2000
 	c := newCache(t, newStore(t, servers.Memcached(t)), src, Limits{PerSecond: perSecond, Queue: 200})
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
 	began := time.Now()
 	var wg sync.WaitGroup
 	var later, hit, other atomic.Int64
@@ -252,7 +254,10 @@ func TestColdKeysNeverExceedTheSourcesLimit(t *testing.T) {
 				for i := range reads {
 					reads[i] = Read{Key: fmt.Sprint("u:", from+i)}
 				}
-				c.Read(context.Background(), reads)
+				if err := c.Read(ctx, reads); err != nil {
+					t.Errorf("%v; %d keys filled, %d later: %+v", err, hit.Load(), later.Load(), c.Stats())
+					return
+				}
 				for i := range reads {
 					switch reads[i].State {
 					case Hit:
@@ -275,6 +280,35 @@ func TestColdKeysNeverExceedTheSourcesLimit(t *testing.T) {
 		t.Errorf("%d later, %d hit, %d other", later.Load(), hit.Load(), other.Load())
 	}
 	t.Logf("%d keys in %s: %d filled, %d told later", keys, took, hit.Load(), later.Load())
+}
+
+// A node that is slow holds up those who fill; who waits for them is told "later" in time.
+func TestCallersWaitNoLongerThanTheirSourceAllows(t *testing.T) {
+	release := make(chan struct{})
+	store := flaky{newStore(t, servers.Memcached(t)), func(op *memcache.Op) (error, bool) {
+		if op.Kind == memcache.Add && op.Key == "lk:u:a" {
+			<-release
+		}
+		return nil, false
+	}}
+	c := newCache(t, store, &source{version: 7}, Limits{Workers: 1, Timeout: 200 * time.Millisecond})
+	defer close(release)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, keys := range [][]string{{"u:a"}, {"u:b", "u:c"}} { // held up, and behind it in the queue
+		reads := make([]Read, len(keys))
+		for i, key := range keys {
+			reads[i].Key = key
+		}
+		if err := c.Read(ctx, reads); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range reads {
+			if r.State != Later || !errors.Is(r.Err, ErrLater) {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
 }
 
 func TestFillNeverCoversSomethingNewer(t *testing.T) {
