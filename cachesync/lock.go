@@ -53,33 +53,44 @@ func (f *filler) lock(ctx context.Context, list []*flight) (mine []*flight) {
 // own finds the locks that this process holds already, from an add or an unlock that
 // memcached did not answer, and makes them new. Of a key it has one flight at a time.
 func (f *filler) own(ctx context.Context, list []*flight) (mine []*flight) {
+	mine, others := f.touch(ctx, list, f.lockSeconds())
+	f.stats.waited.Add(int64(len(others)))
+	for _, fl := range others {
+		f.wait(fl)
+	}
+	return mine
+}
+
+// touch gives those locks that are our own another expiry, and tells them from the others: one may
+// have run out, and a flush may have made room for another's.
+func (f *filler) touch(ctx context.Context, list []*flight, expiry int32) (ours, others []*flight) {
 	if len(list) == 0 {
-		return nil
+		return nil, nil
 	}
 	ops := make([]memcache.Op, len(list))
 	for i, fl := range list {
 		ops[i] = memcache.Op{Kind: memcache.Gets, Key: record.PrefixLock + fl.key}
 	}
 	f.cache.store.Do(ctx, ops)
-	renew, ours := ops[:0], list[:0]
+	var known []*flight
+	set := ops[:0]
 	for i, fl := range list {
 		if op := ops[i]; op.Err != nil || !bytes.Equal(op.Value, f.owner) {
-			f.stats.waited.Add(1)
-			f.wait(fl)
+			others = append(others, fl)
 			continue
 		}
-		renew = append(renew, memcache.Op{Kind: memcache.CAS, Key: ops[i].Key, Value: f.owner, CAS: ops[i].CAS, Expiry: f.lockSeconds()})
-		ours = append(ours, fl)
+		set = append(set, memcache.Op{Kind: memcache.CAS, Key: ops[i].Key, Value: f.owner, CAS: ops[i].CAS, Expiry: expiry})
+		known = append(known, fl)
 	}
-	f.cache.store.Do(ctx, renew)
-	for i, fl := range ours {
-		if renew[i].Err == nil {
-			mine = append(mine, fl)
+	f.cache.store.Do(ctx, set)
+	for i, fl := range known {
+		if set[i].Err == nil {
+			ours = append(ours, fl)
 		} else {
-			f.wait(fl)
+			others = append(others, fl)
 		}
 	}
-	return mine
+	return ours, others
 }
 
 // wait leaves a flight to the watch.
@@ -96,18 +107,7 @@ func (f *filler) unlock(list []*flight, locked time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), f.limits.Timeout)
 	defer cancel()
-	ops := make([]memcache.Op, len(list))
-	for i, fl := range list {
-		ops[i] = memcache.Op{Kind: memcache.Gets, Key: record.PrefixLock + fl.key}
-	}
-	f.cache.store.Do(ctx, ops)
-	mine := ops[:0]
-	for _, op := range ops {
-		if op.Err == nil && bytes.Equal(op.Value, f.owner) { // a flush may have made room for another's
-			mine = append(mine, memcache.Op{Kind: memcache.CAS, Key: op.Key, Value: f.owner, CAS: op.CAS, Expiry: -1})
-		}
-	}
-	f.cache.store.Do(ctx, mine)
+	f.touch(ctx, list, -1)
 }
 
 // unfilled looks again, now under the lock: what somebody filled meanwhile is answered, and
