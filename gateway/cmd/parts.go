@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +74,11 @@ func openParts(cfg config.Config, log *slog.Logger, role config.Role) (*parts, e
 		p.onClose(p.control.Close)
 	}
 	p.rooms = room.NewStore(p.control)
-	p.users = &cachesync.Users{RDB: p.control, Next: user.Everyone{}}
+	unknown := user.Everyone{}
+	if cfg.Users.URL != "" { // a user whom the service does not know yet is asked for again
+		unknown.For = time.Minute
+	}
+	p.users = &cachesync.Users{RDB: p.control, Epoch: cfg.Users.Epoch, Next: unknown}
 	return p, nil
 }
 
@@ -187,6 +192,11 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 			rooms, users = append(rooms, room.NewStore(way.Control())), append(users, &cachesync.Users{RDB: way.Control()})
 		}
 	}
+	if u := p.cfg.Users; u.URL != "" {
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+		p.onClose(func() error { client.CloseIdleConnections(); return nil })
+		users = append(users, &user.HTTP{URL: u.URL, Token: u.Token, Epoch: u.Epoch, Client: client})
+	}
 	cache.Source(record.PrefixRoom, rooms, cachesync.Limits{})
 	cache.Source(record.PrefixUser, users, p.userLimits())
 	p.registry.MustRegister(cacheCollector{cache})
@@ -194,10 +204,14 @@ func (p *parts) openCache(client *memcache.Client) *cachesync.Cache {
 	return cache
 }
 
-// userLimits are those of the homes' Redis, which answer in batches. A far one answers a batch only
-// after the way there and back, and a relay takes two at a time: there batches are large instead.
+// userLimits are those of the user service; else of the homes' Redis, which answer in batches. A far
+// one answers a batch only after the way there and back, and a relay takes two at a time: there
+// batches are large instead.
 func (p *parts) userLimits() cachesync.Limits {
 	limits := cachesync.Limits{PerSecond: 200_000}
+	if p.cfg.Users.URL != "" {
+		limits.PerSecond = p.cfg.Users.PerSecond
+	}
 	if len(p.relays) > 0 {
 		limits.Batch = 1024
 	}

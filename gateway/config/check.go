@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
+	"sluice/cachesync/record"
 	"sluice/gateway/redpacket"
 )
 
@@ -101,6 +103,7 @@ func (c *Config) check() []problem {
 	}
 	c.checkKeys(bad)
 	c.checkSigns(bad)
+	c.checkUsers(bad)
 	return all
 }
 
@@ -164,6 +167,19 @@ func (c *Config) checkKeys(bad func(field, format string, args ...any)) {
 		default:
 			bad(at+".algorithm", "%q is not one of HS256, EdDSA", k.Algorithm)
 		}
+	}
+}
+
+// checkUsers looks at the user service.
+func (c *Config) checkUsers(bad func(field, format string, args ...any)) {
+	if u, err := url.Parse(c.Users.URL); err != nil || c.Users.URL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		bad("users.url", "%q is not an http or https URL", c.Users.URL)
+	}
+	if c.Users.PerSecond < 0 {
+		bad("users.per_second", "%v is below zero", c.Users.PerSecond)
+	}
+	if c.Users.Epoch > record.MaxEpoch {
+		bad("users.epoch", "%d is not in 0..%d", c.Users.Epoch, record.MaxEpoch)
 	}
 }
 

@@ -40,6 +40,8 @@ type Config struct {
 	// Relations is the service that knows who follows whom, for the audience
 	// fans.
 	Relations Relations `yaml:"relations"`
+	// Users is the service that knows the users' state.
+	Users Users `yaml:"users"`
 	// Payout says where money goes once it is won.
 	Payout Payout `yaml:"payout"`
 	// Rooms says how viewers reach the room nodes.
@@ -261,6 +263,22 @@ type Relations struct {
 	Token string `yaml:"token"`
 }
 
+// Users is where the state of a user comes from whom memcached has lost: what warm-ups load, asked
+// for as package gateway/user says (HTTP). A live change is newer, and counts.
+type Users struct {
+	// URL of the service; "" means that there are live changes only: of whom there is none, and
+	// whom memcached has lost, nothing is known until the next warm-up.
+	URL string `yaml:"url"`
+	// Token is sent as a bearer token, if set.
+	Token string `yaml:"token"`
+	// PerSecond is how many users a gateway asks it for, at most; 0 means 2000. Further ones are
+	// told "later".
+	PerSecond float64 `yaml:"per_second"`
+	// Epoch of the source, 0..4095: the same as of `sluice warm --epoch`, and raised with it, or
+	// live changes would count as older than what was warmed.
+	Epoch uint64 `yaml:"epoch"`
+}
+
 // Payout is where won money goes.
 type Payout struct {
 	// Provider is auto (pays at once; for development) or webhook; "" means auto.
@@ -344,6 +362,7 @@ func Default() Config {
 		Payment:    Payment{Provider: "auto", Within: 15 * time.Minute},
 		RedPackets: RedPackets{Parts: 8},
 		Payout:     Payout{Provider: "auto", Tries: 8},
+		Users:      Users{PerSecond: 2000},
 		Rooms:      Rooms{TokenLife: 5 * time.Minute},
 		Limits: Limits{
 			Connections: 100_000, HeaderBytes: 16 << 10, BodyBytes: 64 << 10,

@@ -26,6 +26,8 @@ func TestProblemsNameFileAndLine(t *testing.T) {
 	f("limits:\n  trusted_proxies: [everyone]\n", "is not a CIDR")
 	f("redis:\n  addrs: [127.0.0.1:1, 127.0.0.1:2]\n", "cluster: true")
 	f("ledger:\n  dsn: mysql://x\n", "must begin with postgres://")
+	f("users:\n  url: users.internal/batch\n", "sluice.yaml:2: users.url: \"users.internal/batch\" is not an http or https URL")
+	f("users:\n  epoch: 4096\n", "sluice.yaml:2: users.epoch: 4096 is not in 0..4095")
 }
 
 const twoHomes = `

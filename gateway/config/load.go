@@ -137,7 +137,7 @@ func (c Config) Print() ([]byte, error) {
 	masked := c
 	masked.Tokens.Keys = slices.Clone(c.Tokens.Keys)
 	masked.Sync.Homes = slices.Clone(c.Sync.Homes)
-	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret, &masked.Payment.Secret, &masked.Relations.Token, &masked.Relay.Secret, &masked.Sync.Control.Password}
+	secrets := []*string{&masked.Secret, &masked.Admin.Token, &masked.Redis.Password, &masked.Payout.Secret, &masked.Payment.Secret, &masked.Relations.Token, &masked.Users.Token, &masked.Relay.Secret, &masked.Sync.Control.Password}
 	for i := range masked.Tokens.Keys {
 		secrets = append(secrets, &masked.Tokens.Keys[i].Secret, &masked.Tokens.Keys[i].PrivateKey)
 	}
