@@ -115,6 +115,9 @@ func (s *Syncer) session(ctx context.Context, m *member) error {
 	}
 	for _, l := range s.links {
 		s.arm(l)
+		if err := s.ack(ctx, l, nil); err != nil && ctx.Err() == nil {
+			s.deps.Log.Warn("a home cannot be told where this region goes on", "home", l.home.Name, "err", err)
+		}
 		for _, a := range l.all() {
 			wg.Add(1)
 			go func() {
@@ -226,9 +229,9 @@ func (s *Syncer) beginAtHead(ctx context.Context, l *link) error {
 }
 
 // saved reports whether the positions of all buckets are saved here: one that is missing was
-// being repaired, or its node lost it. Those that are, the homes are told at
-// once: a region that was drained, or away for long, is waited for by nobody, and its change
-// log would be trimmed under its first reads.
+// being repaired, or its node lost it. Those of a home that are all there it is told at once: a
+// region that was drained, or away for long, is waited for by nobody, and its change log would be
+// trimmed under its first reads.
 func (s *Syncer) saved(ctx context.Context) (bool, error) {
 	p := &apply.CachePositions{Store: s.store, Now: s.deps.Now}
 	for try := 0; ; try++ {
@@ -247,6 +250,9 @@ func (s *Syncer) saved(ctx context.Context) (bool, error) {
 			if len(have) < Buckets {
 				continue
 			}
+			l.mu.Lock()
+			l.start = have
+			l.mu.Unlock()
 			if err := s.ackAt(ctx, l, "", have); err != nil && ctx.Err() == nil {
 				s.deps.Log.Warn("a home cannot be told where this region goes on", "home", l.home.Name, "err", err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,7 @@ type link struct {
 	mu       sync.Mutex
 	appliers []*apply.Applier     // of the session
 	at       map[int]changelog.ID // applied, over all appliers
-	start    map[int]changelog.ID // where a joining region begins: a neighbour's positions
+	start    map[int]changelog.ID // where the session begins: saved positions, a neighbour's, or the head
 }
 
 func (l *link) all() []*apply.Applier {
@@ -229,7 +230,12 @@ func (s *Syncer) arm(l *link) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.appliers, l.at = list, map[int]changelog.ID{}
+	// Told whole from the first moment on, though each applier tells its own buckets only: others
+	// begin where this region is, and must find all.
+	l.appliers, l.at = list, maps.Clone(l.start)
+	if l.at == nil {
+		l.at = map[int]changelog.ID{}
+	}
 }
 
 // PositionName is what the position of one of the home's buckets is saved under (apply.CachePositions).
