@@ -23,6 +23,7 @@ import (
 //	SCAN home -> by bucket: WATCH keys, read them, MULTI: XADD each -> change log -> appliers
 type again struct {
 	s       *Syncer
+	torn    chan int // buckets to be emitted whole: a change in their log cannot be read
 	rounds  atomic.Int64
 	looked  atomic.Int64 // records found at home
 	emitted atomic.Int64
@@ -34,6 +35,7 @@ const (
 	againRest  = 10 * time.Second // between rounds
 	againScan  = 256              // keys of one SCAN
 	againBatch = 64               // records of one transaction
+	tornRate   = 5000             // records a second of a bucket that is emitted whole
 )
 
 func (g *again) run(ctx context.Context, l *link) error {
@@ -46,10 +48,41 @@ func (g *again) run(ctx context.Context, l *link) error {
 	return ctx.Err()
 }
 
+// soon says that a change in the bucket's log cannot be read, here or anywhere.
+func (g *again) soon(bucket int) {
+	select {
+	case g.torn <- bucket:
+	default: // as many as there are buckets wait already
+	}
+}
+
+// mend emits at once the buckets that soon was called for: what the change was, the home knows.
+func (g *again) mend(ctx context.Context, l *link) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case b := <-g.torn:
+			if err := g.pass(ctx, l, record.BucketKey(b, "*"), tornRate); err != nil && ctx.Err() == nil {
+				g.s.deps.Log.Warn("a bucket cannot be sent again", "home", l.home.Name, "bucket", b, "err", err)
+			}
+		}
+	}
+}
+
 // round looks at all records once, perSecond of them at most.
 func (g *again) round(ctx context.Context, l *link, perSecond int) error {
+	err := g.pass(ctx, l, "{b??}:*", perSecond)
+	if err == nil {
+		g.rounds.Add(1)
+	}
+	return err
+}
+
+// pass looks at those whose keys at home match.
+func (g *again) pass(ctx context.Context, l *link, match string, perSecond int) error {
 	began := time.Now()
-	err := goredis.Scan(ctx, l.rdb, "{b??}:*", againScan, func(keys []string) error {
+	err := goredis.Scan(ctx, l.rdb, match, againScan, func(keys []string) error {
 		n, err := g.emitAll(ctx, l, keys)
 		if err != nil {
 			return err
@@ -62,7 +95,6 @@ func (g *again) round(ctx context.Context, l *link, perSecond int) error {
 	if err != nil {
 		return fmt.Errorf("cachesync: anti-entropy: %w", err)
 	}
-	g.rounds.Add(1)
 	return nil
 }
 

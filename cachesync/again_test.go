@@ -9,6 +9,7 @@ import (
 
 	"sluice/cachesync/changelog"
 	"sluice/cachesync/memcache"
+	"sluice/cachesync/region"
 	"sluice/internal/servers"
 )
 
@@ -63,6 +64,57 @@ func TestAntiEntropyRepairsWhatNobodyKnewOf(t *testing.T) {
 	await(t, "a round that repairs both", repaired)
 	if g := s.again; g.emitted.Load() < 3 || g.looked.Load() < 3 {
 		t.Errorf("looked %d, emitted %d", g.looked.Load(), g.emitted.Load())
+	}
+}
+
+// Every region meets a change that nobody can read: none empties itself, and all have what it was.
+func TestAChangeThatCannotBeReadIsSentAgainByItsHome(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	users := &Users{RDB: w.home.rdb}
+	for _, text := range append(UserScripts(1), changelog.AgainScripts(1)...) {
+		if err := redis.NewScript(text).Load(ctx, w.home.rdb).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var caches []*Cache
+	var syncers []*Syncer
+	for name, class := range map[string]string{"bj1": "idc", "month1": "monthly"} {
+		mem := servers.Memcached(t)
+		store := newStore(t, mem)
+		cfg := w.config(name, class, mem)
+		cfg.AgainPerSecond = -1 // nothing else sends it again
+		syncers = append(syncers, run(t, cfg, Deps{Store: store, Truth: map[string]Source{"u:": users.Live()}}))
+		await(t, name+" active", func() bool { return w.state(t, name) == region.Active })
+		if err := store.Do(ctx, []memcache.Op{{Kind: memcache.Set, Key: "marker", Value: []byte("not emptied")}}); err != nil {
+			t.Fatal(err)
+		}
+		caches = append(caches, NewCache(CacheConfig{Store: store}))
+	}
+	if err := users.Put(ctx, []User{{UID: "ann", State: []byte(`{"n":1}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range caches {
+		await(t, "the change before", func() bool { return holds(c, "u:ann", `{"n":1}`) })
+	}
+	b := BucketOf("ann")
+	unreadable := redis.NewScript(changelog.Prelude(1) + `
+local seq = commit({'u:ann', 'no type', '0', ARGV[1]}, nil, '0')
+redis.call('SET', KEYS[4], '0.' .. string.format('%.0f', vms) .. '.' .. string.format('%.0f', vctr) .. ' 0 ' .. ARGV[1])
+return seq`)
+	keys := []string{changelog.MetaKey(b), changelog.LogKey(b), changelog.WinKey(b), liveKey(b, "ann")}
+	if err := unreadable.Run(ctx, w.home.rdb, keys, `{"n":2}`).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range caches {
+		await(t, "the change that could not be read", func() bool { return holds(c, "u:ann", `{"n":2}`) })
+		if st := syncers[i].Stats().Links[0]; st.Malformed == 0 || st.Gaps != 0 {
+			t.Errorf("%d malformed entries, %d gaps", st.Malformed, st.Gaps)
+		}
+		op := []memcache.Op{{Kind: memcache.Get, Key: "marker"}}
+		if c.store.Do(ctx, op); op[0].Err != nil {
+			t.Error("a region has emptied itself:", op[0].Err)
+		}
 	}
 }
 

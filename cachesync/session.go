@@ -42,6 +42,9 @@ func (s *Syncer) Run(ctx context.Context) error {
 		if l.home.Name == s.cfg.Region {
 			start(func(ctx context.Context) error { return s.beats(ctx, l) }, "heartbeat")
 			start(func(ctx context.Context) error { return s.trims(ctx, l) }, "trimming")
+			if len(s.deps.Truth) > 0 {
+				start(func(ctx context.Context) error { return s.again.mend(ctx, l) }, "repair of unreadable changes")
+			}
 			if len(s.deps.Truth) > 0 && s.cfg.AgainPerSecond > 0 {
 				start(func(ctx context.Context) error { return s.again.run(ctx, l) }, "anti-entropy")
 			}

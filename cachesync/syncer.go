@@ -145,7 +145,7 @@ func NewSyncer(cfg Config, deps Deps) (*Syncer, error) {
 		s.registry = &region.Registry{RDB: s.control, Lease: cfg.Lease, Grace: cfg.Grace}
 	}
 	s.probes = newProber(s)
-	s.again = &again{s: s}
+	s.again = &again{s: s, torn: make(chan int, Buckets)}
 	if cfg.Invalidations != "" {
 		s.feed = newFeed(deps.Log)
 	}
@@ -221,8 +221,13 @@ func (s *Syncer) arm(l *link) {
 					return s.dialBucket(ctx, l, buckets[0])
 				},
 			}),
-			Start:     func(ctx context.Context, bucket int) (changelog.ID, error) { return s.startOf(ctx, l, bucket) },
-			Repair:    func(ctx context.Context, bucket int, from, to changelog.ID) error { return s.rejoin(ctx) },
+			Start:  func(ctx context.Context, bucket int) (changelog.ID, error) { return s.startOf(ctx, l, bucket) },
+			Repair: func(ctx context.Context, bucket int, from, to changelog.ID) error { return s.rejoin(ctx) },
+			Unreadable: func(bucket int) {
+				if l.home.Name == s.cfg.Region {
+					s.again.soon(bucket)
+				}
+			},
 			Ack:       func(ctx context.Context, at map[int]changelog.ID) error { return s.ack(ctx, l, at) },
 			Situation: func() apply.Situation { return apply.Situation{AllClasses: s.classes.Load(), Draining: s.drain.Load()} },
 			Applied:   func(key string, v Version) { s.applied(key, v, l.home.Name == s.cfg.Region) }, Now: s.deps.Now, Log: s.deps.Log.With("region", s.cfg.Region),

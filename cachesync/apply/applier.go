@@ -47,6 +47,9 @@ type Config struct {
 	// the bucket are not saved before it has returned nil. nil means that nothing can be
 	// done but count it.
 	Repair func(ctx context.Context, bucket int, from, to changelog.ID) error
+	// Unreadable is told of an entry that nobody can read: what it changed is not known here. nil
+	// means that nothing can be done but count it.
+	Unreadable func(bucket int)
 	// Ack tells the source how far this region has applied, so that it may trim. nil means
 	// that nobody trims by it.
 	Ack func(ctx context.Context, at map[int]changelog.ID) error

@@ -124,11 +124,27 @@ func (a *Applier) admit(i int, id changelog.ID) bool {
 	return true
 }
 
-// Malformed counts an entry that nobody can read. It is a hole like any other.
+// Malformed takes an entry that nobody can read, at its place in the log: every region meets it, and
+// were it a gap, all would join again at once, each with an empty cache.
 func (a *Applier) Malformed(bucket int, id changelog.ID, err error) {
 	a.stats.malformed.Add(1)
-	a.cfg.Log.Error("malformed entry in the change log: the bucket will be repaired",
+	i := a.place[bucket]
+	a.mu.Lock()
+	next := a.admit(i, id)
+	if next {
+		a.cur.changes++
+		a.read[i], a.cur.last[i] = id, id
+		a.stats.entries.Add(1)
+	}
+	a.mu.Unlock()
+	if !next {
+		return
+	}
+	a.cfg.Log.Error("malformed entry in the change log: its home sends the bucket again",
 		"source", a.cfg.Source, "bucket", bucket, "id", id.String(), "err", err)
+	if a.cfg.Unreadable != nil {
+		a.cfg.Unreadable(bucket)
+	}
 }
 
 // Beat takes a heartbeat of the source.
