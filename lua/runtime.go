@@ -152,11 +152,14 @@ func (r *Runtime) slog(q *ngx.Request, level int, msg string) {
 	if !l.Enabled(ctx, lv) {
 		return
 	}
-	if q != nil && q.Main() != nil && q.Ctx() != nil {
+	switch {
+	case q == nil:
+		l.Log(ctx, lv, msg)
+	case q.Main() != nil && q.Ctx() != nil:
 		l.Log(ctx, lv, msg, "route", q.Route(), "phase", q.Phase().String(), "request_id", q.RequestID())
-		return
+	default:
+		l.Log(ctx, lv, msg, "route", q.Route(), "phase", q.Phase().String())
 	}
-	l.Log(ctx, lv, msg, "route", q.Route(), "phase", q.Phase().String())
 }
 
 func newID() string {

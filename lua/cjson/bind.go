@@ -54,7 +54,7 @@ func (sh *shared) module(safe bool) vm.Value {
 			sh.buffers.Put(p)
 			return refuse(t, err, safe)
 		}
-		t.PushString(string(buf))
+		t.Push(vm.String(string(buf)))
 		if cap(buf) <= maxKept {
 			*p = buf
 		}

@@ -98,7 +98,7 @@ func NewAPI() *API {
 			"pids": func(t *vm.Thread) int {
 				tb := vm.NewTable(1, 0)
 				tb.SetInt(1, vm.Int(os.Getpid()))
-				t.Push(tb.Value())
+				t.PushTable(tb)
 				return 1
 			},
 		}),
@@ -247,9 +247,7 @@ func ngxNewIndex(t *vm.Thread) int {
 	case "status":
 		setStatus(t, t.Arg(3))
 	default:
-		if err := t.Arg(1).AsTable().Set(t.Arg(2), t.Arg(3)); err != nil {
-			t.Errorf("%s", err.Error())
-		}
+		t.RawSet(t.CheckTable(1), t.Arg(2), t.Arg(3))
 	}
 	return 0
 }
@@ -294,9 +292,11 @@ func argNewIndex(t *vm.Thread) int {
 			v = vm.String("")
 		case vm.TypeString, vm.TypeNumber:
 		case vm.TypeTable:
-			if msg := checkArray(v.AsTable(), 0); msg != "" {
+			n, msg := sizeArray(t, v.AsTable(), 0)
+			if msg != "" {
 				t.ArgError(3, msg)
 			}
+			r.roomFor(t, n)
 			v = vm.String(string(appendTable(nil, v.AsTable())))
 		default:
 			t.Errorf("bad chunk data type: %s", v.Type())

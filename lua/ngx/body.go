@@ -318,7 +318,7 @@ func reqGetPostArgs(t *vm.Thread) int {
 		return 2
 	}
 	cut := decodeArgs(strings.TrimRight(r.body.data, ""), limit, tb)
-	t.Push(tb.Value())
+	t.PushTable(tb)
 	if cut {
 		r.vm.host.debug(r, "lua hit query args limit "+strconv.Itoa(limit))
 		t.PushString("truncated")

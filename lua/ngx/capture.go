@@ -26,15 +26,17 @@ func apiCapture(t *vm.Thread) int {
 	r.vm.defers(old)
 	tk := newTask(r.vm, sub)
 	old.child = tk
+	r.startSub(tk)
 	r.vm.cur = tk
 	sub.serveSub(nil)
+	r.endSub(tk)
 	old.child = nil
 	r.vm.cur = old
 	old.subs--
 	r.subsPending--
 	old.check(t)
 	r.vm.enter(old)
-	t.Push(sub.result())
+	t.PushTable(sub.result())
 	return 1
 }
 
@@ -81,7 +83,9 @@ func apiCaptureMulti(t *vm.Thread) int {
 		v.mu.Unlock()
 		go func() { // takes over the lock
 			v.enter(tk)
+			r.startSub(tk)
 			s.serveSub(nil)
+			r.endSub(tk)
 			if left--; left == 0 {
 				v.post(cur)
 			}
@@ -98,7 +102,7 @@ func apiCaptureMulti(t *vm.Thread) int {
 	cur.subs -= n
 	cur.check(t)
 	for _, s := range subs {
-		t.Push(s.result())
+		t.PushTable(s.result())
 	}
 	return n
 }
@@ -305,7 +309,7 @@ func (r *Request) serveSub(loc *Location) {
 }
 
 // result is what ngx.location.capture gives.
-func (r *Request) result() vm.Value {
+func (r *Request) result() *vm.Table {
 	res := vm.NewTable(0, 4)
 	status := r.status
 	if status == 0 {
@@ -332,7 +336,7 @@ func (r *Request) result() vm.Value {
 	}
 	hs.SetMetatable(r.vm.subHeaderMeta())
 	res.SetStr("header", hs.Value())
-	return res.Value()
+	return res
 }
 
 func (v *VM) subHeaderMeta() *vm.Table {

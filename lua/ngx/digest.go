@@ -16,6 +16,7 @@ import (
 func digestArg(t *vm.Thread, i int) string {
 	v := t.Arg(i)
 	if s, ok := v.AsString(); ok {
+		t.State().ChargeInstructions(t, int64(len(s))>>4)
 		return s
 	}
 	if !v.Truthy() {
@@ -68,7 +69,6 @@ func apiEncodeBase64(t *vm.Thread) int {
 			enc = base64.RawStdEncoding
 		}
 	}
-	t.State().Charge(t, int64(enc.EncodedLen(len(s))))
 	t.PushString(enc.EncodeToString([]byte(s)))
 	return 1
 }

@@ -143,9 +143,12 @@ func cleanSlashes(p string) string {
 	return "/" + strings.Join(out, "/")
 }
 
+// textArg is an argument as text; a long one counts against the budget by its
+// length, as what is done with it takes as long.
 func textArg(t *vm.Thread, i int) string {
 	v := t.Arg(i)
 	if s, ok := v.ToStringValue(); ok {
+		t.State().ChargeInstructions(t, int64(len(s))>>6)
 		return s
 	}
 	if !v.Truthy() {
@@ -194,6 +197,7 @@ func apiUnescapeURI(t *vm.Thread) int {
 // encodeArgs renders a table as a query string.
 func encodeArgs(t *vm.Thread, tb *vm.Table) string {
 	var b []byte
+	next := 16 << 10 // the length at which it is charged
 	add := func(k string, v vm.Value) {
 		if v.Type() == vm.TypeBoolean {
 			if !v.Truthy() {
@@ -215,6 +219,11 @@ func encodeArgs(t *vm.Thread, tb *vm.Table) string {
 		b = appendEscaped(b, k, &escComponent)
 		b = append(b, '=')
 		b = appendEscaped(b, s, &escComponent)
+		if len(b) >= next { // the whole of it: no recount sees it yet
+			t.State().Charge(t, int64(len(b)))
+			t.State().ChargeInstructions(t, int64(len(b))>>6)
+			next = 2 * len(b)
+		}
 	}
 	k := vm.Nil
 	for {
@@ -286,7 +295,7 @@ func apiDecodeArgs(t *vm.Thread) int {
 	limit := maxArg(t, 2, 100)
 	tb := vm.NewTable(0, 4)
 	cut := decodeArgs(s, limit, tb)
-	t.Push(tb.Value())
+	t.PushTable(tb)
 	if cut {
 		t.PushString("truncated")
 		return 2

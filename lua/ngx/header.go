@@ -153,7 +153,7 @@ func headerIndex(t *vm.Thread) int {
 	case 1:
 		t.Push(tb.GetInt(1))
 	default:
-		t.Push(tb.Value())
+		t.PushTable(tb)
 	}
 	return 1
 }
@@ -323,7 +323,7 @@ func respGetHeaders(t *vm.Thread) int {
 	if !raw {
 		tb.SetMetatable(r.vm.headersMeta())
 	}
-	t.Push(tb.Value())
+	t.PushTable(tb)
 	if truncated {
 		r.vm.host.debug(r, "lua exceeding response header limit "+strconv.Itoa(total)+" > "+strconv.Itoa(limit))
 		t.PushString("truncated")

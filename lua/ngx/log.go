@@ -62,9 +62,12 @@ func callerName(t *vm.Thread) string {
 	return ""
 }
 
+// maxLogLine is where nginx cuts a line off.
+const maxLogLine = 4096
+
 func appendLogArgs(t *vm.Thread, from int) []byte {
 	var b []byte
-	for i := from; i <= t.NArgs(); i++ {
+	for i := from; i <= t.NArgs() && len(b) < maxLogLine; i++ {
 		v := t.Arg(i)
 		switch v.Type() {
 		case vm.TypeString:
@@ -88,5 +91,5 @@ func appendLogArgs(t *vm.Thread, from int) []byte {
 			t.ArgError(i-from+1, "string, number, boolean, or nil expected, got "+v.Type().String())
 		}
 	}
-	return b
+	return b[:min(len(b), maxLogLine)]
 }

@@ -94,8 +94,10 @@ func (r *Request) Subrequest(method, uri, args, body string) string {
 	old := r.vm.cur
 	tk := newTask(r.vm, sub)
 	old.child = tk
+	r.startSub(tk)
 	r.vm.cur = tk
 	sub.serveSub(nil)
+	r.endSub(tk)
 	old.child = nil
 	r.vm.enter(old)
 	return string(sub.buf)

@@ -54,7 +54,7 @@ func (r *Request) breached(be *vm.BudgetError) {
 	v := r.vm
 	v.Dirty = true
 	v.grace(r.run)
-	v.host.log(r, LevelErr, "budget of "+be.Kind+" used up: "+be.Where+be.Traceback)
+	v.host.log(r, LevelErr, "budget of "+be.Kind+" used up: "+be.Where+"\n"+be.Traceback)
 	v.host.Breach(r, be.Kind, be.Where)
 }
 

@@ -122,6 +122,16 @@ func (r *Request) Write(s string) bool { return r.emit(nil, s) }
 // SendHeader sends the header from Go.
 func (r *Request) SendHeader() bool { return r.sendHeader(nil) }
 
+// roomFor ends the run when n more bytes would be over its budget, before they are made.
+func (r *Request) roomFor(t *vm.Thread, n int) {
+	if r.run == nil {
+		return
+	}
+	if b := r.run.budget.Output; b > 0 && r.run.output+int64(n) > b {
+		breach(t, "output")
+	}
+}
+
 func (r *Request) countOutput(t *vm.Thread, n int) {
 	if r.run == nil {
 		return
@@ -188,13 +198,8 @@ func (r *Request) runBodyFilters(t *vm.Thread, chunk string, eof bool) bool {
 
 // chunkText is the body chunk that a filter left in ngx.arg[1].
 func chunkText(v vm.Value) string {
-	if s, ok := v.ToStringValue(); ok {
-		return s
-	}
-	if v.AsTable() != nil {
-		return string(appendTable(nil, v.AsTable()))
-	}
-	return ""
+	s, _ := v.ToStringValue()
+	return s
 }
 
 // apiPrint is ngx.print, apiSay is ngx.say.
@@ -219,7 +224,8 @@ func echo(t *vm.Thread, newline bool) int {
 	hold := r.holds()
 	if hold || r.loc == nil || len(r.loc.BodyFilter) == 0 {
 		n := len(r.buf)
-		buf := appendArgs(t, r.buf, 1)
+		r.roomFor(t, sizeArgs(t))
+		buf := appendArgs(t, r.buf)
 		if !hold && !r.sendHeader(t) {
 			return pushFail(t, "nginx output filter error")
 		}
@@ -235,7 +241,8 @@ func echo(t *vm.Thread, newline bool) int {
 		t.Push(vmOne)
 		return 1
 	}
-	scratch := appendArgs(t, r.vm.scratch[:0], 1)
+	r.roomFor(t, sizeArgs(t))
+	scratch := appendArgs(t, r.vm.scratch[:0])
 	if newline {
 		scratch = append(scratch, '\n')
 	}
@@ -255,9 +262,31 @@ func echo(t *vm.Thread, newline bool) int {
 
 var vmOne = vm.Int(1)
 
-// appendArgs renders arguments as ngx.say does.
-func appendArgs(t *vm.Thread, b []byte, from int) []byte {
-	for i := from; i <= t.NArgs(); i++ {
+// sizeArgs checks the arguments of ngx.say and tells about how long they are.
+func sizeArgs(t *vm.Thread) (n int) {
+	for i := 1; i <= t.NArgs(); i++ {
+		v := t.Arg(i)
+		switch v.Type() {
+		case vm.TypeString:
+			s, _ := v.AsString()
+			n += len(s)
+		case vm.TypeTable:
+			size, msg := sizeArray(t, v.AsTable(), 0)
+			if msg != "" {
+				t.ArgError(i, msg)
+			}
+			n += size
+		case vm.TypeNumber, vm.TypeNil, vm.TypeBoolean, vm.TypeLightUserdata:
+		default:
+			t.ArgError(i, "string, number, boolean, nil, ngx.null, or array table expected, but got "+v.Type().String())
+		}
+	}
+	return n
+}
+
+// appendArgs renders arguments as ngx.say does, after sizeArgs.
+func appendArgs(t *vm.Thread, b []byte) []byte {
+	for i := 1; i <= t.NArgs(); i++ {
 		v := t.Arg(i)
 		switch v.Type() {
 		case vm.TypeString:
@@ -270,16 +299,11 @@ func appendArgs(t *vm.Thread, b []byte, from int) []byte {
 		case vm.TypeBoolean:
 			b = strconv.AppendBool(b, v.Truthy())
 		case vm.TypeTable:
-			if msg := checkArray(v.AsTable(), 0); msg != "" {
-				t.ArgError(i, msg)
-			}
 			b = appendTable(b, v.AsTable())
 		case vm.TypeLightUserdata:
 			if v.AsLight() == nil || vm.RawEqual(v, Null) {
 				b = append(b, "null"...)
 			}
-		default:
-			t.ArgError(i, "string, number, boolean, nil, ngx.null, or array table expected, but got "+v.Type().String())
 		}
 	}
 	return b
@@ -312,35 +336,45 @@ func arrayMax(t *vm.Table) (n int, ok bool) {
 	}
 }
 
-// checkArray gives what is wrong with a table that is to be written.
-func checkArray(tb *vm.Table, depth int) string {
+// sizeArray tells how long a table will be when it is written, or what is
+// wrong with it. A table may be in it many times over, so each visit counts
+// against the budget.
+func sizeArray(t *vm.Thread, tb *vm.Table, depth int) (size int, problem string) {
 	if depth > 100 {
-		return "table nested too deeply"
+		return 0, "table nested too deeply"
 	}
 	n, ok := arrayMax(tb)
 	if !ok {
-		return "non-array table found"
+		return 0, "non-array table found"
 	}
 	if n > tb.Len()+1<<20 {
-		return "array table too sparse"
+		return 0, "array table too sparse"
 	}
+	t.State().ChargeInstructions(t, 8+int64(n)>>2)
 	for i := 1; i <= n; i++ {
 		v := tb.GetInt(i)
 		switch v.Type() {
 		case vm.TypeTable:
-			if msg := checkArray(v.AsTable(), depth+1); msg != "" {
-				return msg
+			inner, problem := sizeArray(t, v.AsTable(), depth+1)
+			if problem != "" {
+				return 0, problem
 			}
-		case vm.TypeString, vm.TypeNumber, vm.TypeNil, vm.TypeBoolean:
+			size += inner
+		case vm.TypeString:
+			s, _ := v.AsString()
+			size += len(s)
+		case vm.TypeNumber, vm.TypeNil, vm.TypeBoolean:
+			size += 4
 		case vm.TypeLightUserdata:
 			if !vm.RawEqual(v, Null) {
-				return "bad data type userdata found"
+				return 0, "bad data type userdata found"
 			}
+			size += len("null")
 		default:
-			return "bad data type " + v.Type().String() + " found"
+			return 0, "bad data type " + v.Type().String() + " found"
 		}
 	}
-	return ""
+	return size, ""
 }
 
 func appendTable(b []byte, tb *vm.Table) []byte {

@@ -111,7 +111,7 @@ func reqGetHeaders(t *vm.Thread) int {
 	if !raw {
 		tb.SetMetatable(r.vm.headersMeta())
 	}
-	t.Push(tb.Value())
+	t.PushTable(tb)
 	if cut {
 		t.PushString("truncated")
 		return 2
@@ -240,7 +240,7 @@ func reqGetURIArgs(t *vm.Thread) int {
 		tb.Clear()
 	}
 	cut := decodeArgs(r.Args(), limit, tb)
-	t.Push(tb.Value())
+	t.PushTable(tb)
 	if cut {
 		r.vm.host.debug(r, fmt.Sprintf("lua hit query args limit %d", limit))
 		t.PushString("truncated")

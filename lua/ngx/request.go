@@ -44,6 +44,7 @@ type Request struct {
 
 	entry      *task
 	lights     []*task
+	subs       []*task // sub-requests under way
 	entryWaits bool
 	ended      error // set when a light thread ended the request
 	signal     signal

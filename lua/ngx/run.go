@@ -8,6 +8,7 @@ import (
 
 // run is what shares one budget: a request with its sub-requests, or a timer.
 type run struct {
+	serial   uint64 // tells it from others of its VM
 	route    string
 	budget   Budget
 	deadline time.Time
@@ -43,6 +44,11 @@ func (v *VM) switchRun(to *run) {
 		return
 	}
 	v.State.LoadMeter(&to.meter)
+}
+
+func (v *VM) newSerial() uint64 {
+	v.serial++
+	return v.serial
 }
 
 // lastWords is the time for what still has to run after a breach.

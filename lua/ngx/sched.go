@@ -26,10 +26,13 @@ type VM struct {
 	seated int     // requests that have a seat
 	hogs   int     // runs among them that took more than a turn
 	spent  bool    // no new requests: a breach or a panic ended something here
+	turns  uint    // how often the lock has changed hands
+	watch  watch
 
 	// What follows belongs to the holder of the VM lock.
 	cur      *task
 	run      *run    // whose budget the state is counting
+	serial   uint64  // of the latest run
 	looks    int     // of the run that has the lock, since it took it
 	idle     Request // what init code and nobody sees
 	initTask task
@@ -81,9 +84,16 @@ func (v *VM) acquire(tk *task) {
 		}
 		v.mu.Lock()
 	}
-	v.busy = true
+	v.take()
 	v.mu.Unlock()
 	v.enter(tk)
+}
+
+// take makes whoever calls it the holder of the lock. The caller has mu.
+func (v *VM) take() {
+	v.busy = true
+	v.turns++
+	v.watch.begin(v)
 }
 
 // enter makes tk the current task of the lock that its goroutine has got.
@@ -112,6 +122,7 @@ func (v *VM) release() {
 		n := copy(q, q[1:])
 		q[n] = nil
 		*queue = q[:n]
+		v.turns++
 		if next.soft {
 			next.soft, v.busy = false, false
 		}
@@ -154,7 +165,7 @@ func (v *VM) postLocked(tk *task) {
 		v.mu.Unlock()
 		return
 	}
-	v.busy = true
+	v.take()
 	v.mu.Unlock()
 	tk.wake <- struct{}{}
 }

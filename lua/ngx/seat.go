@@ -60,7 +60,7 @@ func (v *VM) TrySit() *Seat {
 		v.mu.Unlock()
 		return nil
 	}
-	v.busy = true
+	v.take()
 	s := v.seat()
 	v.mu.Unlock()
 	return s
@@ -120,7 +120,7 @@ func (s *Seat) Serve() {
 		s.env = v.newEnv()
 		s.thread = s.newThread()
 	}
-	s.run = run{route: s.Start.Route, budget: s.Start.Budget}
+	s.run = run{serial: v.newSerial(), route: s.Start.Route, budget: s.Start.Budget}
 	s.run.start(s.Start.Now)
 	r.begin(v, &s.run, &s.Start)
 	r.seat = s

@@ -47,10 +47,11 @@ func timerAdd(t *vm.Thread, every bool) int {
 		args = append(args, t.Arg(i))
 	}
 	rn := run{route: "timer", budget: h.TimerBudget}
+	by := uint64(0)
 	if r.run != nil {
-		rn.route = r.run.route
+		rn.route, by = r.run.route, r.run.serial
 	}
-	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, loc: r.loc, from: r.from()})
+	h.timers.add(h, &timer{vm: v, fn: fn, args: args, every: every, delay: seconds(sec), run: rn, by: by, loc: r.loc, from: r.from()})
 	t.Push(vmOne)
 	return 1
 }
@@ -60,6 +61,7 @@ func timerAdd(t *vm.Thread, every bool) int {
 // refers to it.
 func (tm *timer) fire(tk *task) {
 	v, r := tm.vm, tk.req
+	r.run.serial = v.newSerial()
 	v.enter(tk)
 	r.entry = tk
 	v.host.debug(r, "lua ngx.timer expired")

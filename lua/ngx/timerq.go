@@ -20,6 +20,7 @@ type timer struct {
 	at        time.Time
 	seq       uint64
 	run       run
+	by        uint64 // the serial of the run that made it
 	loc       *Location
 	from      string // the client of the request that made it
 }
@@ -121,7 +122,7 @@ func (q *timers) start(h *Host, tm *timer) {
 			msg := "lua failed to run timer with function defined at " + v.definedAt(tm.fn) + ": " +
 				itoa(h.MaxRunning) + " lua_max_running_timers are not enough"
 			tm.leave()
-			h.log(nil, LevelAlert, msg)
+			h.log(&Request{vm: v, run: &tm.run, phase: PhaseTimer, loc: tm.loc}, LevelAlert, msg)
 		}()
 		return
 	}
@@ -136,7 +137,7 @@ func (q *timers) start(h *Host, tm *timer) {
 	if wait {
 		v.ready = append(v.ready, tk)
 	} else {
-		v.busy = true
+		v.take()
 	}
 	v.mu.Unlock()
 	one := *tm

@@ -186,7 +186,7 @@ func (s *search) results(res *vm.Table) *vm.Table {
 	for i := 0; i <= groups; i++ {
 		v := vm.False
 		if from := s.caps[2*i]; from >= 0 {
-			v = vm.String(s.subject[from:max(from, s.caps[2*i+1])])
+			v = s.t.Substring(s.subject, from, max(from, s.caps[2*i+1]))
 		}
 		res.SetInt(i, v)
 	}
@@ -294,7 +294,7 @@ func (b *binding) gmatch(t *vm.Thread) int {
 		return fail(t, 1, err)
 	}
 	pos := 0
-	t.Push(vm.NewFunc("gmatch_iterator", func(t *vm.Thread) int {
+	t.Push(vm.NewClosure("gmatch_iterator", func(t *vm.Thread) int {
 		if pos < 0 {
 			t.PushNil()
 			return 1
@@ -315,7 +315,7 @@ func (b *binding) gmatch(t *vm.Thread) int {
 		t.State().Charge(t, int64(80*(1+s.re.NumCaptures())))
 		t.Push(s.results(nil).Value())
 		return 1
-	}))
+	}, vm.String(s.subject)))
 	return 1
 }
 
@@ -337,6 +337,12 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 	}
 	var out []byte
 	count, done, next := 0, 0, chargeFirst
+	account := func(out []byte) {
+		if n := len(out); n >= next {
+			t.State().Charge(t, int64(n))
+			next = 2 * n
+		}
+	}
 	for pos := 0; pos >= 0; pos = s.after() {
 		if err := s.find(pos); err != nil {
 			return fail(t, 2, err)
@@ -351,25 +357,22 @@ func (b *binding) sub(t *vm.Thread, global bool) int {
 		if isFunc {
 			out = append(out, callback(t, replace, s.results(nil))...)
 		} else {
-			out = tmpl.expand(out, s.subject, s.caps)
+			out = tmpl.expand(out, s.subject, s.caps, account)
 		}
 		done = s.caps[1]
-		if n := len(out); n >= next {
-			t.State().Charge(t, int64(n))
-			next = 2 * n
-		}
+		account(out)
 		if !global {
 			break
 		}
 	}
 	if count == 0 {
-		t.PushString(s.subject)
+		t.Push(vm.String(s.subject))
 		t.PushNumber(0)
 		return 2
 	}
 	out = append(out, s.subject[done:]...)
 	t.State().Charge(t, int64(len(out)))
-	t.PushString(string(out))
+	t.Push(vm.String(string(out)))
 	t.PushNumber(float64(count))
 	return 2
 }

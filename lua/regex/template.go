@@ -54,13 +54,15 @@ func isName(c byte) bool {
 
 // variable reads what follows a $ at i.
 func variable(s string, i int) (group, end int, err error) {
-	invalid := errors.New(`lua script: invalid capturing variable name found in "` + s + `"`)
+	invalid := func() error {
+		return errors.New(`lua script: invalid capturing variable name found in "` + s + `"`)
+	}
 	bracket := i < len(s) && s[i] == '{'
 	if bracket {
 		i++
 	}
 	if i == len(s) {
-		return 0, 0, invalid
+		return 0, 0, invalid()
 	}
 	number := isDigit(s[i])
 	from := i
@@ -79,7 +81,7 @@ func variable(s string, i int) (group, end int, err error) {
 	}
 	switch {
 	case name == "":
-		return 0, 0, invalid
+		return 0, 0, invalid()
 	case !number:
 		return 0, 0, errors.New(`attempt to use named capturing variable "` + name + `" (named captures not supported yet)`)
 	}
@@ -87,8 +89,9 @@ func variable(s string, i int) (group, end int, err error) {
 }
 
 // expand appends the replacement for one match.
-func (t template) expand(dst []byte, subject string, caps []int) []byte {
+func (t template) expand(dst []byte, subject string, caps []int, account func([]byte)) []byte {
 	for _, p := range t {
+		account(dst)
 		if p.text != "" {
 			dst = append(dst, p.text...)
 			continue

@@ -85,7 +85,6 @@ func (v Value) push(t *vm.Thread) {
 	case Number:
 		t.PushNumber(v.Num)
 	case String:
-		t.State().Charge(t, int64(len(v.Str)))
 		t.PushString(v.Str)
 	default:
 		t.PushNil()

@@ -37,7 +37,6 @@ func (c *collected) account() {
 }
 
 func (c *collected) push() int {
-	c.t.State().Charge(c.t, int64(len(c.data)))
 	c.t.PushString(string(c.data))
 	return 1
 }
@@ -122,9 +121,11 @@ func receiveAny(t *vm.Thread) int {
 
 // receive reads until mode is content.
 func (s *sock) receive(t *vm.Thread, mode readMode, size int) int {
-	got := collected{t: t}
+	got := &collected{t: t}
+	s.got = got
+	defer func() { s.got = nil }()
 	for {
-		n, done := take(mode, size, s.buf[s.r:s.w], &got)
+		n, done := take(mode, size, s.buf[s.r:s.w], got)
 		s.r += n
 		got.account()
 		if done {
@@ -219,7 +220,9 @@ func (s *sock) nextUntil(t *vm.Thread, u *until) int {
 		t.PushNil()
 		return 3
 	}
-	got := collected{t: t}
+	got := &collected{t: t}
+	s.got = got
+	defer func() { s.got = nil }()
 	rest := size
 	for {
 		n, data, done, _ := u.feed(s.buf[s.r:s.w], got.data, &rest)

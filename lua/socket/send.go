@@ -24,7 +24,9 @@ func payload(t *vm.Thread, arg int) []byte {
 		s, _ := v.ToStringValue()
 		return []byte(s)
 	case vm.TypeTable:
-		return appendTable(t, arg, v.AsTable(), nil, 0)
+		got := collected{t: t}
+		appendTable(t, arg, v.AsTable(), &got, 0)
+		return got.data
 	}
 	t.ArgError(arg, "string, number, boolean, nil, or array table expected, got "+v.Type().String())
 	return nil
@@ -32,7 +34,7 @@ func payload(t *vm.Thread, arg int) []byte {
 
 const maxNested = 200
 
-func appendTable(t *vm.Thread, arg int, tab *vm.Table, dst []byte, depth int) []byte {
+func appendTable(t *vm.Thread, arg int, tab *vm.Table, dst *collected, depth int) {
 	if depth > maxNested {
 		t.ArgError(arg, "table nested too deeply")
 	}
@@ -44,18 +46,19 @@ func appendTable(t *vm.Thread, arg int, tab *vm.Table, dst []byte, depth int) []
 		}
 		top = max(top, n)
 	}
+	t.State().ChargeInstructions(t, 8+int64(top)>>2) // a table may be in here many times over
 	for i := 1; float64(i) <= top; i++ {
 		switch v := tab.GetInt(i); v.Type() {
 		case vm.TypeString, vm.TypeNumber:
 			s, _ := v.ToStringValue()
-			dst = append(dst, s...)
+			dst.data = append(dst.data, s...)
+			dst.account()
 		case vm.TypeTable:
-			dst = appendTable(t, arg, v.AsTable(), dst, depth+1)
+			appendTable(t, arg, v.AsTable(), dst, depth+1)
 		default:
 			t.ArgError(arg, "bad data type "+v.Type().String()+" found")
 		}
 	}
-	return dst
 }
 
 func send(t *vm.Thread) int {

@@ -36,6 +36,16 @@ type sock struct {
 
 	buf  []byte
 	r, w int
+	got  *collected // by a receive under way
+}
+
+// Holds is the memory of the buffers: vm.Holder.
+func (s *sock) Holds(func(vm.Value)) int64 {
+	n := cap(s.buf)
+	if s.got != nil {
+		n += cap(s.got.data)
+	}
+	return int64(n)
 }
 
 // nginx's failure types, as they stand in log lines.

@@ -108,6 +108,10 @@ func (s *State) Interrupt(err error) {
 	s.limit.Store(atOnce)
 }
 
+// Poke has execute look up at the next occasion, from any goroutine: between
+// two calls of builtins, however few instructions those are.
+func (s *State) Poke() { s.limit.Store(atOnce) }
+
 func (s *State) charge(bytes int64) { s.mem += bytes }
 
 // charge accounts memory on behalf of t and ends the run at a breach.

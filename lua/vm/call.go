@@ -30,6 +30,9 @@ var luaSignal = &signal{}
 
 // Raise raises any value as an error; it never returns.
 func (t *Thread) Raise(v Value) {
+	if v.isStr() && len(v.str()) >= chargedString {
+		t.charge(int64(len(v.str())))
+	}
 	t.errVal = v
 	panic(luaSignal)
 }
@@ -195,6 +198,7 @@ func (a *activation) handle() outcome {
 			return a.finish(from, 2)
 		}
 		if v.isStr() {
+			t.charge(int64(len(v.str())))
 			v = String(t.Where(1) + v.str())
 		}
 		v = t.runHandler(v)
@@ -551,6 +555,7 @@ func (a *activation) special(sp special, nargs int) outcome {
 		if level := t.OptInt(2, 1); level > 0 {
 			if s, ok := v.ToStringValue(); ok {
 				v = String(t.Where(level) + s)
+				t.charge(int64(len(s)))
 			}
 		}
 		t.errVal = v

@@ -347,6 +347,6 @@ func debugTraceback(t *Thread) int {
 	}
 	s := co.traceback(msg, isStr, t.OptInt(a+2, level))
 	t.chargeString(len(s))
-	t.PushString(s)
+	t.Push(String(s))
 	return 1
 }

@@ -67,7 +67,7 @@ func strFormat(t *Thread) int {
 	f := t.CheckString(1)
 	var buf [128]byte
 	out := buf[:0]
-	arg := 1
+	arg, next := 1, 64<<10 // the length at which out is charged
 	for {
 		i := strings.IndexByte(f, '%')
 		if i < 0 {
@@ -88,9 +88,13 @@ func strFormat(t *Thread) int {
 		f = f[n:]
 		arg++
 		out = sp.append(t, out, arg)
+		if len(out) >= next { // the whole of it: no recount sees it yet
+			t.charge(int64(len(out)))
+			next = 2 * len(out)
+		}
 	}
 	t.chargeString(len(out))
-	t.PushString(string(out))
+	t.Push(String(string(out)))
 	return 1
 }
 

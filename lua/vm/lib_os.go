@@ -172,9 +172,10 @@ func osDate(t *Thread) int {
 		t.Push(tab.Value())
 		return 1
 	}
+	t.charge(int64(len(format)) * 16) // the longest conversion is %c
 	out := strftime(nil, format, when)
 	t.chargeString(len(out))
-	t.PushString(string(out))
+	t.Push(String(string(out)))
 	return 1
 }
 

@@ -66,17 +66,22 @@ func strSub(t *Thread) int {
 	return 1
 }
 
-// substring shares the bytes of s, unless little of much would be kept alive.
+// Substring is s[from:to] for a script.
+func (t *Thread) Substring(s string, from, to int) Value { return t.substring(s, from, to) }
+
+// substring shares the bytes of s, unless they would keep much more of s alive
+// than is counted for them.
 func (t *Thread) substring(s string, from, to int) Value {
-	if to-from == 1 {
+	switch n := to - from; {
+	case n == 0:
+		return String("")
+	case n == 1:
 		return String(singleBytes[s[from]])
+	case n < len(s)/4 && len(s) > 64:
+		t.charge(int64(n) + 16)
+		return String(strings.Clone(s[from:to]))
 	}
-	sub := s[from:to]
-	if len(sub) < 256 && len(s) > 4096 {
-		t.charge(int64(len(sub)))
-		sub = strings.Clone(sub)
-	}
-	return String(sub)
+	return String(s[from:to])
 }
 
 func strByte(t *Thread) int {
@@ -104,7 +109,7 @@ func strChar(t *Thread) int {
 		buf[i] = byte(c)
 	}
 	t.charge(int64(n) + 16)
-	t.PushString(bytesString(buf))
+	t.Push(String(bytesString(buf)))
 	return 1
 }
 
@@ -123,7 +128,7 @@ func strRep(t *Thread) int {
 		return 1
 	}
 	if n == 1 {
-		t.PushString(s)
+		t.Push(String(s))
 		return 1
 	}
 	if total := (len(s) + len(sep)) * n; total > maxString {
@@ -133,9 +138,9 @@ func strRep(t *Thread) int {
 		t.chargeString(total)
 	}
 	if sep != "" {
-		t.PushString(strings.Repeat(s+sep, n-1) + s)
+		t.Push(String(strings.Repeat(s+sep, n-1) + s))
 	} else {
-		t.PushString(strings.Repeat(s, n))
+		t.Push(String(strings.Repeat(s, n)))
 	}
 	return 1
 }
@@ -148,7 +153,7 @@ func (t *Thread) mapBytes(f func(out []byte, s string)) int {
 	t.chargeString(len(s))
 	out := make([]byte, len(s))
 	f(out, s)
-	t.PushString(bytesString(out))
+	t.Push(String(bytesString(out)))
 	return 1
 }
 

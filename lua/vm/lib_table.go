@@ -1,9 +1,6 @@
 package vm
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "fmt"
 
 var tableLib = library([]libFunc{
 	{"clear", tabClear}, {"concat", tabConcat}, {"foreach", tabForeach}, {"foreachi", tabForeachi}, {"getn", tabGetn},
@@ -230,7 +227,7 @@ func tabConcat(t *Thread) int {
 		}
 		buf = append(buf, sep...)
 	}
-	t.PushString(unsafe.String(unsafe.SliceData(buf), len(buf)))
+	t.Push(String(bytesString(buf)))
 	return 1
 }
 

@@ -158,6 +158,9 @@ func (t *Thread) setSlow(obj, key, val Value, reg int) (fn, self Value) {
 	return
 }
 
+// RawSet is rawset with its errors raised and its memory charged.
+func (t *Thread) RawSet(tab *Table, key, val Value) { t.rawSet(tab, key, val) }
+
 // rawSet is rawset with its errors raised and its memory charged.
 func (t *Thread) rawSet(tab *Table, key, val Value) {
 	before := tab.footprint()

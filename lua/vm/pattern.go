@@ -391,11 +391,12 @@ func findAux(t *Thread, find bool) int {
 	start = min(max(start, 0), len(s))
 	if find && (t.ToBool(4) || !strings.ContainsAny(p, "^$*+?.([%-")) {
 		i := strings.Index(s[start:], p)
-		t.work(int64(len(s)-start) >> 6)
 		if i < 0 {
+			t.work(int64(len(s)-start) >> 6)
 			t.PushNil()
 			return 1
 		}
+		t.work(int64(i) >> 6)
 		t.Push(Int(start + i + 1))
 		t.Push(Int(start + i + len(p)))
 		return 2
@@ -427,7 +428,7 @@ func strGmatch(t *Thread) int {
 	s, p := t.CheckString(1), newPattern(t.CheckString(2))
 	pos := 0
 	t.charge(128)
-	t.Push(NewFunc("gmatch_aux", func(t *Thread) int {
+	t.Push(NewClosure("gmatch_aux", func(t *Thread) int {
 		m := matcher{t: t, s: s, p: p}
 		for ; pos <= len(s); pos++ {
 			m.reset()
@@ -441,7 +442,7 @@ func strGmatch(t *Thread) int {
 			}
 		}
 		return 0
-	}))
+	}, String(s), String(p)))
 	return 1
 }
 
@@ -463,27 +464,19 @@ func strGsub(t *Thread) int {
 	}
 	m := matcher{t: t, s: s, p: p}
 	plain := !strings.Contains(text, "%")
-	var out []byte
-	charged := 0
+	var out grown
 	src, copied, n := 0, 0, 0 // s[copied:src] is still to be copied
 	for n < maxN {
 		m.reset()
 		e := m.match(src, at)
 		if e >= 0 {
 			n++
-			out = append(out, s[copied:src]...)
+			out.add(t, s[copied:src])
 			copied = e
 			if repl.isStr() && plain {
-				out = append(out, text...)
+				out.add(t, text)
 			} else {
-				out = m.replace(out, repl, text, src, e)
-			}
-			if cap(out) > charged {
-				t.charge(int64(cap(out) - charged))
-				charged = cap(out)
-			}
-			if len(out) > maxString {
-				t.callerError("string length overflow")
+				m.replace(&out, repl, text, src, e)
 			}
 		}
 		if e > src {
@@ -498,18 +491,18 @@ func strGsub(t *Thread) int {
 		}
 	}
 	if n == 0 {
-		t.PushString(s)
+		t.Push(String(s))
 	} else {
-		out = append(out, s[copied:]...)
-		t.chargeString(len(out))
-		t.PushString(bytesString(out))
+		out.add(t, s[copied:])
+		t.chargeString(len(out.b))
+		t.Push(String(bytesString(out.b)))
 	}
 	t.PushNumber(float64(n))
 	return 2
 }
 
 // replace appends what stands for the match from s to e.
-func (m *matcher) replace(out []byte, repl Value, text string, s, e int) []byte {
+func (m *matcher) replace(out *grown, repl Value, text string, s, e int) {
 	var v Value
 	switch repl.Type() {
 	case TypeFunction:
@@ -525,30 +518,31 @@ func (m *matcher) replace(out []byte, repl Value, text string, s, e int) []byte 
 		for i := 0; i < len(text); i++ {
 			c := text[i]
 			if c != '%' {
-				out = append(out, c)
+				out.add(m.t, singleBytes[c])
 				continue
 			}
 			i++
 			switch {
 			case i >= len(text):
-				out = append(out, 0)
+				out.add(m.t, "\x00")
 			case !isDigit(text[i]):
-				out = append(out, text[i])
+				out.add(m.t, singleBytes[text[i]])
 			case text[i] == '0':
-				out = append(out, m.s[s:e]...)
+				out.add(m.t, m.s[s:e])
 			default:
 				str, _ := m.captured(int(text[i]-'1'), s, e).ToStringValue()
-				out = append(out, str...)
+				out.add(m.t, str)
 			}
 		}
-		return out
+		return
 	}
 	if !v.Truthy() {
-		return append(out, m.s[s:e]...)
+		out.add(m.t, m.s[s:e])
+		return
 	}
 	str, ok := v.ToStringValue()
 	if !ok {
 		m.t.callerError("invalid replacement value (a " + v.Type().String() + ")")
 	}
-	return append(out, str...)
+	out.add(m.t, str)
 }

@@ -9,13 +9,16 @@ func (t *Thread) recount(pending int64) {
 	if pending > s.memLimit {
 		t.breach("memory")
 	}
-	m := marker{seen: make(map[any]struct{}), limit: s.memLimit}
+	m := &marker{seen: make(map[any]struct{}), limit: s.memLimit}
 	m.table(s.globals)
 	m.table(s.strMeta)
 	m.table(s.regTable)
 	m.table(s.loaded)
 	m.thread(s.main)
 	m.thread(t)
+	if f := s.opts.OnRecount; f != nil {
+		m.bytes += f(t, m.push)
+	}
 	for len(m.work) > 0 && m.bytes <= m.limit {
 		v := m.work[len(m.work)-1]
 		m.work = m.work[:len(m.work)-1]
@@ -26,6 +29,12 @@ func (t *Thread) recount(pending int64) {
 		t.breach("memory")
 	}
 	t.work(int64(len(m.seen)))
+}
+
+// Holder is what Userdata.Data or Thread.Data may be when it keeps Lua values
+// or memory of its own: Holds tells the values to visit, and gives the bytes.
+type Holder interface {
+	Holds(visit func(Value)) (bytes int64)
 }
 
 type marker struct {
@@ -72,6 +81,9 @@ func (m *marker) value(v Value) {
 		if u := v.ud(); m.first(u) {
 			m.bytes += 48
 			m.table(u.Meta)
+			if h, ok := u.Data.(Holder); ok {
+				m.bytes += h.Holds(m.push)
+			}
 		}
 	case tagThread:
 		m.thread(v.thread())
@@ -103,6 +115,9 @@ func (m *marker) thread(t *Thread) {
 	}
 	m.bytes += threadBytes + int64(len(t.stack))*16
 	m.table(t.env)
+	if h, ok := t.data.(Holder); ok {
+		m.bytes += h.Holds(m.push)
+	}
 	for _, v := range t.stack[:min(max(t.freeTop(), t.top), len(t.stack))] {
 		m.push(v)
 	}

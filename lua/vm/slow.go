@@ -129,6 +129,20 @@ func (t *Thread) chargeString(n int) {
 	}
 }
 
+// grown is a string in the making, charged before it grows.
+type grown struct{ b []byte }
+
+func (g *grown) add(t *Thread, s string) {
+	if n := len(g.b) + len(s); n > cap(g.b) {
+		if n > maxString {
+			t.callerError("string length overflow")
+		}
+		t.charge(int64(n)) // the whole of it: until it is pushed no recount sees it
+		t.work(int64(len(s)) >> 6)
+	}
+	g.b = append(g.b, s...)
+}
+
 // concat goes on with the CAT of cur's top frame; last is the index of the operand reached from the right.
 func (a *activation) concat(last int) outcome {
 	t := a.cur

@@ -87,6 +87,27 @@ func (t *Table) Metatable() *Table { return t.meta }
 // SetMetatable replaces it; nil takes it away.
 func (t *Table) SetMetatable(m *Table) { t.meta = m }
 
+// weight is what the table takes with all strings and tables in it, for one
+// that was just made and refers to nothing older.
+func (t *Table) weight() int64 {
+	n := tableBytes + t.footprint()
+	add := func(v Value) {
+		if v.isStr() {
+			n += int64(len(v.str()))
+		} else if v.n == tagTable {
+			n += v.table().weight()
+		}
+	}
+	for _, v := range t.arr {
+		add(v)
+	}
+	for i := range t.nodes[:t.used] {
+		add(t.nodes[i].key)
+		add(t.nodes[i].val)
+	}
+	return n
+}
+
 // footprint is what the table has allocated, for the memory budget.
 func (t *Table) footprint() int64 {
 	return int64(cap(t.arr))*16 + int64(len(t.nodes))*nodeBytes

@@ -55,6 +55,18 @@ func NewFunc(name string, f GoFunc) Value {
 	return (&Function{gofn: &goInfo{fn: f, name: name}}).Value()
 }
 
+// NewClosure is NewFunc for a function that keeps Lua values: those of held
+// count as the memory of whoever holds it.
+func NewClosure(name string, f GoFunc, held ...Value) Value {
+	fn := &Function{gofn: &goInfo{fn: f, name: name}, up: make([]*upval, len(held))}
+	for i, v := range held {
+		u := &upval{closed: v}
+		u.v = &u.closed
+		fn.up[i] = u
+	}
+	return fn.Value()
+}
+
 // upval is a variable that closures share: in a stack while open, in closed after.
 type upval struct {
 	v      *Value
@@ -268,8 +280,24 @@ func (t *Thread) Push(v Value) {
 	t.top++
 }
 
-// PushString adds a string result.
-func (t *Thread) PushString(s string) { t.Push(String(s)) }
+// PushString adds a string result that was made for the script, and charges it.
+func (t *Thread) PushString(s string) {
+	if len(s) >= chargedString {
+		t.charge(int64(len(s)))
+	}
+	t.Push(String(s))
+}
+
+// chargedString is the length from which PushString charges: shorter ones are
+// mostly constants, and whatever keeps many of them is charged itself.
+const chargedString = 40
+
+// PushTable adds a table that was made for the script, and charges it with all
+// that is in it.
+func (t *Thread) PushTable(tab *Table) {
+	t.charge(tab.weight())
+	t.Push(tab.Value())
+}
 
 // PushNumber adds a number result.
 func (t *Thread) PushNumber(f float64) { t.Push(Number(f)) }

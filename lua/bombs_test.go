@@ -1,0 +1,114 @@
+package lua
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Each of these once made gigabytes, or took for ever, out of a budget's sight.
+func TestNoBuiltinMakesMoreThanTheBudgetAllows(t *testing.T) {
+	var mu sync.Mutex
+	kind := ""
+	_, b := load(t, Config{
+		Logger:   quiet(),
+		Budget:   Budget{Memory: 8 << 20, Output: 1 << 20, Instructions: 2e6},
+		OnBreach: func(b Breach) { mu.Lock(); kind = b.Kind; mu.Unlock() },
+	}, map[string]string{"t.lua": `ngx.req.read_body() local f = assert(loadstring(ngx.req.get_body_data(), "=bomb")) f()`})
+	f := func(name, src, want string) {
+		t.Run(name, func(t *testing.T) {
+			kind = ""
+			ctx := do(t, b, Handler{Content: "t.lua"}, "POST", "/", src)
+			mu.Lock()
+			defer mu.Unlock()
+			if ctx.Response.StatusCode() != 500 || kind != want {
+				t.Errorf("status %d, breach of %q, want %q", ctx.Response.StatusCode(), kind, want)
+			}
+		})
+	}
+	const kept = `local t = {} for i = 1, 200 do t[i] = 0 end local s = string.rep("/", 3e5) for i = 1, 200 do t[i] = `
+	f("gsub's template", `string.rep("x", 1e5):gsub("x*", string.rep("%0", 1e3))`, "memory")
+	f("ngx.re's template", `ngx.re.sub(string.rep("x", 1e5), "x*", string.rep("$0", 1e3))`, "memory")
+	f("string.format", `local s, t = string.rep("x", 1e5), {} for i = 1, 1e3 do t[i] = s end string.format(string.rep("%s", 1e3), unpack(t))`, "memory")
+	f("escaping", kept+`ngx.escape_uri(s) end`, "memory")
+	f("base64", kept+`ngx.encode_base64(s) end`, "memory")
+	f("quoting", kept+`ngx.quote_sql_str(s .. i) end`, "memory")
+	f("arguments", `local s, t = string.rep("x", 1e5), {} for i = 1, 1e3 do t[i] = s end ngx.encode_args({a = t})`, "memory")
+	f("error messages", kept+`select(2, pcall(ngx.re.find, "a", "b", s)) end`, "memory")
+	f("errors with a position", kept+`select(2, pcall(function() error(s) end)) end`, "memory")
+	f("tables of headers", `for i = 1, 90 do ngx.req.set_header("X-" .. i, string.rep("v", 100)) end
+		local t = {} for i = 1, 4000 do t[i] = 0 end for i = 1, 4000 do t[i] = ngx.req.get_headers() end`, "memory")
+	f("fields of ngx", `for i = 1, 3e5 do ngx[i] = i end`, "memory")
+
+	const each = `local t = {} for i = 1, 200 do t[i] = `
+	f("what gmatch keeps", each+`string.gmatch(string.rep("x", 1e5) .. i, "x") end`, "memory")
+	f("what ngx.re.gmatch keeps", each+`ngx.re.gmatch(string.rep("x", 1e5) .. i, "x") end`, "memory")
+	f("what a part of a string keeps", each+`(string.rep("x", 1e5) .. i):sub(1, 300) end for i = 1, 3e4 do t[i] = (string.rep("x", 1000) .. i):sub(1, 300) end`, "memory")
+	f("what a capture keeps", each+`ngx.re.match(string.rep("x", 2e5) .. i, "^x{60000}")[0] end`, "memory")
+	f("ngx.ctx", `for i = 1, 200 do ngx.ctx[i] = string.rep("x", 1e5) .. i end`, "memory")
+	f("response headers", `for i = 1, 200 do ngx.header["X-" .. i] = string.rep("x", 1e5) .. i end`, "memory")
+	f("request headers", `for i = 1, 200 do ngx.req.set_header("X-" .. i, string.rep("x", 1e5) .. i) end`, "memory")
+	f("light threads that wait", `for i = 1, 200 do ngx.thread.spawn(function() local s = string.rep("x", 1e5) .. i ngx.sleep(1) return s end) end`, "memory")
+	f("light threads that are done", each+`ngx.thread.spawn(function() return string.rep("x", 1e5) .. i end) end`, "memory")
+	f("arguments of timers", `for i = 1, 200 do ngx.timer.at(60, function() end, string.rep("x", 1e5) .. i) end`, "memory")
+	f("a body in the making", `ngx.req.init_body() for i = 1, 200 do ngx.req.append_body(string.rep("x", 1e5)) end`, "memory")
+
+	f("a table written over and over", `local t = {"x"} for i = 1, 60 do t = {t, t} end ngx.print(t)`, "instructions")
+	f("a long table written", `local s, t = string.rep("x", 1e5), {} for i = 1, 1e3 do t[i] = s end ngx.print(t)`, "output")
+}
+
+func TestAScriptOfSlowBuiltinsEndsAtItsTime(t *testing.T) {
+	kind := make(chan string, 1)
+	_, b := load(t, Config{
+		Logger: quiet(), Budget: Budget{Wall: 50 * time.Millisecond, Instructions: -1, Memory: -1},
+		OnBreach: func(b Breach) { kind <- b.Kind },
+	}, map[string]string{"t.lua": `local a, b = string.rep("x", 2e7) .. "1", string.rep("x", 2e7) .. "1" while true do if a ~= b then ngx.say("?") end end`})
+	do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+	if got := <-kind; got != "wall time" {
+		t.Errorf("breach of %s", got)
+	}
+}
+
+func TestTooManyTimersAtOnceAreAlertsOnly(t *testing.T) {
+	log := new(countingHandler)
+	_, b := load(t, Config{Logger: slog.New(log), MaxRunningTimers: 2}, map[string]string{"t.lua": `
+		for i = 1, 5 do ngx.timer.at(0, function() ngx.sleep(0.2) end) end
+		ngx.sleep(0.1) ngx.print(ngx.timer.running_count())`})
+	ctx := do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+	if got := string(ctx.Response.Body()); got != "2" {
+		t.Errorf("%s timers run, want 2", got)
+	}
+	if n := log.count("lua_max_running_timers are not enough"); n != 3 {
+		t.Errorf("%d alerts, want 3", n)
+	}
+}
+
+// countingHandler keeps the messages of a log.
+type countingHandler struct {
+	mu   sync.Mutex
+	msgs []string
+}
+
+func (h *countingHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *countingHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h *countingHandler) WithGroup(string) slog.Handler            { return h }
+func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.msgs = append(h.msgs, r.Message)
+	return nil
+}
+
+func (h *countingHandler) count(part string) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.msgs {
+		if strings.Contains(m, part) {
+			n++
+		}
+	}
+	return n
+}
