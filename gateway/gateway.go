@@ -108,6 +108,7 @@ func luaConfig(cfg config.Config, parts Parts) (lua.Config, error) {
 		Budget: lua.Budget{
 			Instructions: cfg.Lua.Instructions, Wall: cfg.Lua.WallTime,
 			Memory: cfg.Lua.MemoryBytes, Output: cfg.Lua.OutputBytes,
+			Calls: cfg.Lua.Calls, Subrequests: cfg.Lua.Subrequests, Timers: cfg.Lua.Timers,
 		},
 		PackagePath: []string{"/usr/share/lua/5.1"},
 		Prefix:      cfg.Scripts,

@@ -20,6 +20,7 @@ type OneRequest struct {
 	Headers [][2]string
 	Body    string
 	Params  Params
+	Init    []string // scripts that run in the VM first
 }
 
 // RunResult is what one handler run did.
@@ -49,7 +50,11 @@ func RunOnce(cfg Config, files map[string]string, script string, q OneRequest) (
 	cfg.MinVMs, cfg.MaxRequests = 1, 4
 	rt := NewRuntime(cfg)
 	defer func() { _ = rt.Close() }()
-	b, err := rt.Load(files, []Script{{Path: script, Phase: "content"}})
+	entries := []Script{{Path: script, Phase: "content"}}
+	for _, s := range q.Init {
+		entries = append(entries, Script{Path: s, Phase: "init"})
+	}
+	b, err := rt.Load(files, entries)
 	if err != nil {
 		return nil, err
 	}

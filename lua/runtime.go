@@ -97,6 +97,10 @@ func NewRuntime(cfg Config) *Runtime {
 	return r
 }
 
+// Share makes the dictionaries of ngx.shared that are not there yet: name ->
+// bytes. VMs made from now on see them.
+func (r *Runtime) Share(sizes map[string]int64) { r.zones.Add(sizes) }
+
 // Close ends what the runtime keeps open. Bundles are closed first.
 func (r *Runtime) Close() error {
 	r.mu.Lock()

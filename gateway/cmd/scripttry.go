@@ -15,6 +15,7 @@ import (
 	"sluice/gateway/modules"
 	"sluice/gateway/redpacket"
 	"sluice/gateway/room"
+	"sluice/gateway/route"
 	"sluice/lua"
 	"sluice/lua/bundle"
 	"sluice/lua/ngx"
@@ -101,6 +102,11 @@ are no backends: sluice.redpacket and the like answer "later".`,
 					return err
 				}
 				files[name] = string(text)
+				globals, err := globalsIn(files)
+				if err != nil {
+					return err
+				}
+				q.Init = globals.Init
 				r, err := lua.RunOnce(cfg, files, name, q)
 				if err != nil {
 					return err
@@ -176,14 +182,34 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 	if err != nil {
 		return err
 	}
+	globals, err := globalsIn(files)
+	if err != nil {
+		return err
+	}
+	shared := map[string]int{}
+	for name, size := range globals.Shared {
+		shared[name] = int(size)
+	}
 	return f(lua.Config{
-		Logger: log, PackagePath: []string{"/usr/share/lua/5.1"}, Prefix: dir,
+		Logger: log, Shared: shared, PackagePath: []string{"/usr/share/lua/5.1"}, Prefix: dir,
 		Modules: modules.All(modules.Deps{
 			Tokens: p.ring, Desk: desk, IDs: p.ids, Home: uint8(cfg.Region.ID), Now: time.Now, Logger: log,
 			Cache: client, Redis: p.hot,
 			Door: room.NewDoor(cache, p.rooms, p.ring, nil, cfg.Rooms.TokenLife),
 		}),
 	}, files, dir)
+}
+
+// globalsIn is what a bundle's routes.yaml, if there is one, says beside its routes, whose scripts need not be there yet.
+func globalsIn(files bundle.Files) (g route.Globals, err error) {
+	if text, ok := files[route.FileName]; ok {
+		table, err := route.Parse(text, func(string) bool { return true })
+		if err != nil {
+			return g, err
+		}
+		g = table.Globals
+	}
+	return g, nil
 }
 
 // bundleDir is the folder of the bundle that file belongs to.

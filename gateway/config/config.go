@@ -335,6 +335,13 @@ type Lua struct {
 	MemoryBytes int64 `yaml:"memory_bytes"`
 	// OutputBytes a run may send; 0 means 8 MiB.
 	OutputBytes int64 `yaml:"output_bytes"`
+	// Calls a run may make to backends (reads and writes of sockets, commands);
+	// 0 means 1000.
+	Calls int `yaml:"calls"`
+	// Subrequests a run may make (ngx.location.capture); 0 means 200.
+	Subrequests int `yaml:"subrequests"`
+	// Timers a run may start; 0 means 256.
+	Timers int `yaml:"timers"`
 	// VMs kept ready per bundle; 0 means 4 times the processors.
 	VMs int `yaml:"vms"`
 	// MaxRequests is how many requests may be in handlers at once, waiting for
@@ -369,6 +376,6 @@ func Default() Config {
 			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
 			InFlight: 20_000,
 		},
-		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, MaxRequests: 4096},
+		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, Calls: 1000, Subrequests: 200, Timers: 256, MaxRequests: 4096},
 	}
 }

@@ -45,12 +45,53 @@ type Route struct {
 	Index int `yaml:"-"`
 }
 
+// Globals is what the file says beside routes.
+type Globals struct {
+	// Shared are the dictionaries of ngx.shared, in bytes. One lives, and keeps
+	// its size, until the process ends.
+	Shared map[string]int64 `yaml:"shared"`
+	// Init scripts run in each new VM, before any request.
+	Init []string `yaml:"init"`
+	// InitWorker scripts run once when the bundle goes live; their timers stay
+	// until it is replaced.
+	InitWorker []string `yaml:"init_worker"`
+}
+
+// A dictionary takes its memory as it fills.
+const minShared, maxShared = 12 << 10, 1 << 30
+
+func (g *Globals) check(exists func(string) bool) error {
+	total := int64(0)
+	for name, size := range g.Shared {
+		if size < minShared || size > maxShared {
+			return fmt.Errorf("shared: %s: %d bytes; it must be from %d to %d", name, size, minShared, maxShared)
+		}
+		total += size
+	}
+	if total > maxShared {
+		return fmt.Errorf("shared: %d bytes in all; at most %d", total, maxShared)
+	}
+	for _, script := range slices.Concat(g.Init, g.InitWorker) {
+		if !exists(script) {
+			return fmt.Errorf("script %q is not among the scripts", script)
+		}
+	}
+	return nil
+}
+
 // Budget is what one run of the route's scripts may use.
 type Budget struct {
 	Instructions int64         `yaml:"instructions"`
 	WallTime     time.Duration `yaml:"wall_time"`
 	MemoryBytes  int64         `yaml:"memory_bytes"`
 	OutputBytes  int64         `yaml:"output_bytes"`
+	Calls        int           `yaml:"calls"`
+	Subrequests  int           `yaml:"subrequests"`
+	Timers       int           `yaml:"timers"`
+}
+
+func (b *Budget) negative() bool {
+	return min(b.Instructions, int64(b.WallTime), b.MemoryBytes, b.OutputBytes, int64(b.Calls), int64(b.Subrequests), int64(b.Timers)) < 0
 }
 
 // maxBody bounds BodyBytes: a body stands in memory whole.
@@ -76,7 +117,8 @@ var (
 // error names the line.
 func Parse(text string, exists func(script string) bool) (*Table, error) {
 	var file struct {
-		Routes []*Route `yaml:"routes"`
+		Globals `yaml:",inline"`
+		Routes  []*Route `yaml:"routes"`
 	}
 	if err := yaml.UnmarshalWithOptions([]byte(text), &file, yaml.Strict()); err != nil {
 		var ye yaml.Error
@@ -85,7 +127,10 @@ func Parse(text string, exists func(script string) bool) (*Table, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", FileName, err)
 	}
-	t := &Table{Routes: file.Routes}
+	t := &Table{Globals: file.Globals, Routes: file.Routes}
+	if err := t.check(exists); err != nil {
+		return nil, fmt.Errorf("%s: %w", FileName, err)
+	}
 	names := map[string]bool{}
 	for i, r := range file.Routes {
 		if r == nil {
@@ -116,7 +161,7 @@ func (r *Route) check(exists func(string) bool) error {
 		return fmt.Errorf("path %q must begin with /", r.Path)
 	case r.Content == "":
 		return errors.New("content names no script")
-	case r.Budget.Instructions < 0 || r.Budget.WallTime < 0 || r.Budget.MemoryBytes < 0 || r.Budget.OutputBytes < 0:
+	case r.Budget.negative():
 		return errors.New("budget is below zero")
 	case r.BodyBytes < 0 || r.BodyBytes > maxBody:
 		return fmt.Errorf("body_bytes is %d; it must be from 0 to %d", r.BodyBytes, maxBody)

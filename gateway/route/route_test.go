@@ -117,3 +117,27 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatStandsBesideRoutes(t *testing.T) {
+	table, err := Parse("shared: {limits: 1048576}\ninit: [init.lua]\ninit_worker: [worker.lua]\n"+
+		strings.Replace(text, "{wall_time: 500ms}", "{calls: 5, subrequests: 3, timers: 2}", 1), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table.Shared["limits"] != 1<<20 || table.Init[0] != "init.lua" || table.InitWorker[0] != "worker.lua" {
+		t.Errorf("%+v", table.Globals)
+	}
+	if b := table.Routes[2].Budget; b.Calls != 5 || b.Subrequests != 3 || b.Timers != 2 {
+		t.Errorf("budget %+v", b)
+	}
+	f := func(text, want string) {
+		t.Helper()
+		if _, err := Parse(text, func(s string) bool { return s != "gone.lua" }); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+	f("shared: {a: 100}\n", "shared: a: 100 bytes")
+	f("shared: {a: 1000000000, b: 1000000000}\n", "in all")
+	f("init: [gone.lua]\n", `script "gone.lua" is not among the scripts`)
+	f(strings.Replace(text, "{wall_time: 500ms}", "{calls: -5}", 1), "budget is below zero")
+}

@@ -24,6 +24,7 @@ const (
 
 // Table holds the routes as a tree of path segments.
 type Table struct {
+	Globals
 	Routes []*Route
 	root   node
 }

@@ -33,6 +33,7 @@ func Load(runtime *lua.Runtime, files map[string]string) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	runtime.Share(table.Shared)
 	bundle, err := runtime.Load(files, entries(table))
 	if err != nil {
 		return nil, err
@@ -85,6 +86,8 @@ func entries(table *route.Table) []lua.Script {
 			}
 		}
 	}
+	add("init", table.Init...)
+	add("init_worker", table.InitWorker...)
 	for _, r := range table.Routes {
 		add("rewrite", r.Rewrite...)
 		add("access", r.Access...)
@@ -105,6 +108,7 @@ func handler(r *route.Route) lua.Handler {
 		h.Budget = &lua.Budget{
 			Instructions: r.Budget.Instructions, Wall: r.Budget.WallTime,
 			Memory: r.Budget.MemoryBytes, Output: r.Budget.OutputBytes,
+			Calls: r.Budget.Calls, Subrequests: r.Budget.Subrequests, Timers: r.Budget.Timers,
 		}
 	}
 	return h

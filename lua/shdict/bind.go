@@ -1,7 +1,8 @@
 package shdict
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"time"
 
 	"sluice/lua/vm"
@@ -22,15 +23,11 @@ func Install(ngx *vm.Table, zones *Zones) {
 	}
 	methods.SetStr("__index", methods.Value()) // one table is both, as in OpenResty
 
-	shared := vm.NewTable(0, len(zones.dicts))
-	names := make([]string, 0, len(zones.dicts))
-	for name := range zones.dicts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	dicts := zones.all()
+	shared := vm.NewTable(0, len(dicts))
+	for _, name := range slices.Sorted(maps.Keys(dicts)) {
 		t := vm.NewTable(1, 0)
-		t.SetInt(1, vm.NewUserdata(zones.dicts[name], nil).Value())
+		t.SetInt(1, vm.NewUserdata(dicts[name], nil).Value())
 		t.SetMetatable(methods)
 		shared.SetStr(name, t.Value())
 	}
