@@ -110,6 +110,7 @@ func luaConfig(cfg config.Config, parts Parts) (lua.Config, error) {
 			Memory: cfg.Lua.MemoryBytes, Output: cfg.Lua.OutputBytes,
 			Calls: cfg.Lua.Calls, Subrequests: cfg.Lua.Subrequests, Timers: cfg.Lua.Timers,
 		},
+		TotalMemory: cfg.Lua.TotalMemoryBytes,
 		PackagePath: []string{"/usr/share/lua/5.1"},
 		Prefix:      cfg.Scripts,
 		Sockets:     socket.Config{TrustedCAs: authorities},

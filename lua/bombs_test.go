@@ -2,9 +2,11 @@ package lua
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -83,6 +85,83 @@ func TestTooManyTimersAtOnceAreAlertsOnly(t *testing.T) {
 	}
 	if n := log.count("lua_max_running_timers are not enough"); n != 3 {
 		t.Errorf("%d alerts, want 3", n)
+	}
+}
+
+func TestTimersThatHogRestAfterwards(t *testing.T) {
+	f := func(name, src string) {
+		t.Run(name, func(t *testing.T) {
+			var breaches atomic.Int64
+			rt, b := load(t, Config{
+				Logger: quiet(), Budget: Budget{Wall: 300 * time.Millisecond, Instructions: -1},
+				OnBreach: func(Breach) { breaches.Add(1) },
+			}, map[string]string{"t.lua": src, "wait.lua": "ngx.sleep(0.05)"})
+			do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+			running := 0
+			for range 10 {
+				do(t, b, Handler{Content: "wait.lua"}, "GET", "/", "")
+				running = max(running, rt.Stats().TimersRunning)
+			}
+			// One of them starts at once and is ended after 0.3 s; the others wait until it has rested for 3 s.
+			if n := breaches.Load(); n != 1 || running != 1 {
+				t.Errorf("%d breaches, %d timers at once", n, running)
+			}
+		})
+	}
+	f("every", `ngx.timer.every(0.001, function() while true do end end)`)
+	f("one makes the next", `local f f = function() ngx.timer.at(0.001, f) ngx.timer.at(0.001, f) while true do end end ngx.timer.at(0, f)`)
+}
+
+func TestAllRunsTogetherAreBounded(t *testing.T) {
+	var breaches atomic.Int64
+	_, b := load(t, Config{
+		Logger: quiet(), TotalMemory: 32 << 20, MinVMs: 2, Budget: Budget{Memory: 16 << 20},
+		OnBreach: func(b Breach) {
+			if b.Kind == "memory" {
+				breaches.Add(1)
+			}
+		},
+	}, map[string]string{
+		"much.lua":   `local s = string.rep("x", 13e6) ngx.sleep(0.2) ngx.print(#s)`,
+		"little.lua": `local t = {} for i = 1, 4e4 do t[i] = i .. "" end ngx.print(#t)`,
+	})
+	many := func(script string, n int) (ok int64) {
+		var wg sync.WaitGroup
+		var good atomic.Int64
+		for range n {
+			wg.Go(func() {
+				if ctx := do(t, b, Handler{Content: script}, "GET", "/", ""); ctx.Response.StatusCode() == 200 {
+					good.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		return good.Load()
+	}
+	if ok := many("much.lua", 6); ok != 2 || breaches.Load() != 4 {
+		t.Errorf("%d of 6 runs had room for 13 MB of 32, %d breaches", ok, breaches.Load())
+	}
+	if ok := many("much.lua", 2); ok != 2 {
+		t.Errorf("%d of 2 had room afterwards: memory is not given back", ok)
+	}
+	if ok := many("little.lua", 20); ok != 20 {
+		t.Errorf("%d of 20 small runs had room", ok)
+	}
+}
+
+func TestAVMWhoseModulesGrowWithoutEndIsReplaced(t *testing.T) {
+	rt, b := load(t, Config{Logger: quiet(), Budget: Budget{Memory: 2 << 20}}, map[string]string{
+		"lib/leak.lua": `local kept = {} return function() kept[#kept + 1] = string.rep("x", 1e5) .. #kept return #kept end`,
+		"t.lua":        `ngx.print(require("leak")())`,
+	})
+	most := ""
+	for range 300 {
+		if ctx := do(t, b, Handler{Content: "t.lua"}, "GET", "/", ""); ctx.Response.StatusCode() == 200 {
+			most = max(most, fmt.Sprintf("%03s", ctx.Response.Body()))
+		}
+	}
+	if most > "120" || rt.Stats().Discarded == 0 {
+		t.Errorf("%s times 100 kB were kept, %d VMs discarded", most, rt.Stats().Discarded)
 	}
 }
 

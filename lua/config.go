@@ -61,6 +61,10 @@ type Config struct {
 	// DefaultBudget, a negative one unlimited.
 	Budget Budget
 
+	// TotalMemory bounds what all runs hold together, beyond the first megabyte
+	// of each; zero value means 1 GiB, a negative one no bound.
+	TotalMemory int64
+
 	// Modules are registered in every VM.
 	Modules []Module
 

@@ -25,6 +25,7 @@ type Runtime struct {
 	zones  *shdict.Zones
 	pools  *socket.Pools
 	regexs *regex.Cache
+	memory *ngx.Memory
 
 	counters
 	mu      sync.Mutex
@@ -78,6 +79,9 @@ func NewRuntime(cfg Config) *Runtime {
 	if cfg.MaxRunningTimers <= 0 {
 		cfg.MaxRunningTimers = 256
 	}
+	if cfg.TotalMemory == 0 {
+		cfg.TotalMemory = 1 << 30
+	}
 	sizes := make(map[string]int64, len(cfg.Shared))
 	for name, n := range cfg.Shared {
 		sizes[name] = int64(n)
@@ -90,6 +94,7 @@ func NewRuntime(cfg Config) *Runtime {
 		regexs:  cfg.RegexCache,
 		bundles: make(map[*Bundle]struct{}),
 		byKind:  make(map[string]int64),
+		memory:  ngx.NewMemory(cfg.TotalMemory),
 	}
 	if r.regexs == nil {
 		r.regexs = regex.NewCache(1024)
@@ -120,7 +125,7 @@ func (r *Runtime) host(retired chan struct{}) *ngx.Host {
 	c := &r.cfg
 	h := &ngx.Host{
 		Log: c.LogFunc, Now: c.Clock, Retired: retired, Prefix: c.Prefix, DefaultType: c.DefaultType,
-		ErrorPage: c.ErrorPage, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
+		ErrorPage: c.ErrorPage, Memory: r.memory, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
 		MaxTimers: c.MaxPendingTimers, MaxRunning: c.MaxRunningTimers, TimerBudget: c.Budget, NewID: newID,
 		Debug: c.Debug, Files: c.Files, TempDir: c.TempDir, Underscores: c.KeepUnderscores, ServerHeader: c.ServerHeader, Chunked: c.Chunked, DateHeader: c.DateHeader, StreamHTTP10: c.StreamHTTP10,
 	}

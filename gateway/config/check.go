@@ -190,7 +190,7 @@ func (c *Config) checkSigns(bad func(field, format string, args ...any)) {
 		"limits.header_bytes": int64(c.Limits.HeaderBytes), "limits.body_bytes": int64(c.Limits.BodyBytes),
 		"limits.in_flight": int64(c.Limits.InFlight), "payout.tries": int64(c.Payout.Tries), "redis.replicas": int64(c.Redis.Replicas),
 		"lua.instructions": c.Lua.Instructions, "lua.memory_bytes": c.Lua.MemoryBytes,
-		"lua.calls": int64(c.Lua.Calls), "lua.subrequests": int64(c.Lua.Subrequests), "lua.timers": int64(c.Lua.Timers),
+		"lua.total_memory_bytes": c.Lua.TotalMemoryBytes, "lua.calls": int64(c.Lua.Calls), "lua.subrequests": int64(c.Lua.Subrequests), "lua.timers": int64(c.Lua.Timers),
 		"lua.output_bytes": c.Lua.OutputBytes, "lua.vms": int64(c.Lua.VMs), "lua.max_requests": int64(c.Lua.MaxRequests),
 	} {
 		if n < 0 {

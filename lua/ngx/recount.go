@@ -69,6 +69,7 @@ func (r *Request) keeps(visit func(vm.Value)) (bytes int64) {
 	}
 	for _, l := range r.lights {
 		visit(l.thread.Value())
+		bytes += lightBytes
 	}
 	bytes += int64(len(r.body.data) + cap(r.body.building) + len(r.args) + len(r.uri))
 	for _, hs := range [2][]header{r.in, r.out} {

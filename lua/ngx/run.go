@@ -16,6 +16,8 @@ type run struct {
 	before   Used // what a breach has taken off the meter
 	hog      bool // it has been interrupted for others
 	output   int64
+	granted  int64 // of the host's memory
+	kin      *kin  // of the timers it makes; of a timer's run, its own
 	calls    int
 	subs     int
 	timers   int
@@ -30,7 +32,8 @@ func (rn *run) start(now time.Time) {
 }
 
 func (rn *run) rewind() {
-	rn.meter = vm.NewMeter(vm.Budget{Instructions: max(rn.budget.Instructions, 0), MemoryBytes: max(rn.budget.Memory, 0), Deadline: rn.deadline})
+	rn.meter = vm.NewMeter(vm.Budget{Instructions: max(rn.budget.Instructions, 0), MemoryBytes: max(rn.budget.Memory, 0),
+		FreeBytes: freeMemory, Deadline: rn.deadline})
 }
 
 // switchRun makes the state count for another run.

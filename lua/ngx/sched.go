@@ -33,6 +33,7 @@ type VM struct {
 	cur      *task
 	run      *run    // whose budget the state is counting
 	serial   uint64  // of the latest run
+	grown    int64   // charged by the runs since Held was last asked
 	looks    int     // of the run that has the lock, since it took it
 	idle     Request // what init code and nobody sees
 	initTask task
@@ -232,6 +233,9 @@ func (v *VM) look(t *vm.Thread) {
 	}
 	if rn := tk.req.run; rn != nil && !rn.hog {
 		rn.hog = true
+		if tk.req.phase == PhaseTimer {
+			rn.kin.hogs.Add(1)
+		}
 		v.mu.Lock()
 		v.hogs++
 		v.mu.Unlock()

@@ -136,23 +136,27 @@ func (s *Seat) Serve() {
 	if s.thread.StackSize() > maxWarmStack {
 		s.thread = s.newThread()
 	}
-	v.forgive(&s.run)
+	v.forgive(&s.run, false)
 	v.cur, v.run = &v.initTask, nil
 	v.release()
 }
 
 // forgive ends a run: a hog is none any more, and a VM that it has damaged
 // takes no new requests.
-func (v *VM) forgive(rn *run) {
-	spent := v.Dirty || v.State.Dirty()
+func (v *VM) forgive(rn *run, timer bool) {
+	v.host.Memory.giveBack(rn)
+	spent := v.grewBy(rn) || v.Dirty || v.State.Dirty()
 	if !rn.hog && !spent {
 		return
 	}
 	v.mu.Lock()
 	if rn.hog {
 		v.hogs--
+		if timer {
+			rn.kin.hogs.Add(-1)
+		}
 	}
-	v.spent = spent
+	v.spent = v.spent || spent
 	v.mu.Unlock()
 }
 

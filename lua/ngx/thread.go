@@ -17,6 +17,9 @@ type light struct {
 	waiters []*task
 }
 
+// lightBytes is what the goroutine and the task of a light thread weigh, about.
+const lightBytes = 8 << 10
+
 // siblings counts the light threads that a wait of the current task could see
 // ending the request.
 func (r *Request) siblings() int { return len(r.lights) }
@@ -30,6 +33,7 @@ func threadSpawn(t *vm.Thread) int {
 	for i := 2; i <= t.NArgs(); i++ {
 		args = append(args, t.Arg(i))
 	}
+	v.State.Charge(t, lightBytes)
 	th := v.State.NewThread(fn)
 	child := newTask(v, r)
 	child.thread = th

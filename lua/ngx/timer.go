@@ -46,7 +46,7 @@ func timerAdd(t *vm.Thread, every bool) int {
 	for i := 3; i <= t.NArgs(); i++ {
 		args = append(args, t.Arg(i))
 	}
-	rn := run{route: "timer", budget: h.TimerBudget}
+	rn := run{route: "timer", budget: h.TimerBudget, kin: kinOf(r.run)}
 	by := uint64(0)
 	if r.run != nil {
 		rn.route, by = r.run.route, r.run.serial
@@ -91,13 +91,14 @@ func (tm *timer) fire(tk *task) {
 	case err == nil, errors.Is(err, errSignal), errors.Is(err, errKilled):
 	case errors.As(err, &be):
 		r.breached(be)
+		r.run.kin.breached(time.Now(), v.host.Now().Sub(r.start))
 	default:
 		r.report(err, "lua entry thread aborted: runtime error: ")
 	}
 	r.runEndFuncs()
 	v.host.debug(r, "http lua close fake http connection")
 	v.host.timers.running.Add(-1)
-	v.forgive(r.run)
+	v.forgive(r.run, true)
 	tm.leave()
 }
 

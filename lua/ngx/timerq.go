@@ -98,11 +98,19 @@ func (q *timers) due(h *Host) {
 	for len(q.heap) > 0 && (q.closed || !q.heap[0].at.After(now)) {
 		tm := heap.Pop(&q.heap).(*timer)
 		tm.premature = q.closed
+		wait := tm.run.kin.wait(now)
+		if wait > 0 && !tm.every && !q.closed {
+			tm.at = now.Add(wait)
+			heap.Push(&q.heap, tm)
+			continue
+		}
 		again := tm.every && !tm.premature
 		if !again {
 			q.pending.Add(-1)
 		}
-		q.start(h, tm)
+		if wait == 0 || q.closed {
+			q.start(h, tm)
+		}
 		if again {
 			next := *tm
 			q.push(h, &next)

@@ -9,6 +9,7 @@ import (
 type Budget struct {
 	Instructions int64
 	MemoryBytes  int64 // what the scripts hold, by the machine's own estimate
+	FreeBytes    int64 // of MemoryBytes, what Options.Grant need not be asked for; zero means all
 	Deadline     time.Time
 }
 
@@ -39,18 +40,22 @@ type meter struct {
 	exec     int64 // instructions so far
 	mem      int64 // bytes charged, less what a recount found dead
 	maxExec  int64
-	memLimit int64
+	memLimit int64 // granted so far
+	memMax   int64 // what may be granted
 	deadline time.Time
 }
 
 // NewMeter counts from zero.
 func NewMeter(b Budget) Meter {
-	m := Meter{meter{maxExec: unlimited, memLimit: unlimited, deadline: b.Deadline}}
+	m := Meter{meter{maxExec: unlimited, memLimit: unlimited, memMax: unlimited, deadline: b.Deadline}}
 	if b.Instructions > 0 {
 		m.maxExec = b.Instructions
 	}
 	if b.MemoryBytes > 0 {
-		m.memLimit = b.MemoryBytes
+		m.memLimit, m.memMax = b.MemoryBytes, b.MemoryBytes
+	}
+	if b.FreeBytes > 0 {
+		m.memLimit = min(m.memLimit, b.FreeBytes)
 	}
 	return m
 }
@@ -118,9 +123,24 @@ func (s *State) charge(bytes int64) { s.mem += bytes }
 func (t *Thread) charge(bytes int64) {
 	s := t.state
 	s.mem += bytes
-	if s.mem > s.memLimit {
+	if s.mem > s.memLimit && !t.granted() {
 		t.recount(bytes)
 	}
+}
+
+// granted asks for more memory, twice what there was at a time, and reports
+// whether that is enough.
+func (t *Thread) granted() bool {
+	s := t.state
+	if s.memLimit >= s.memMax || s.opts.Grant == nil {
+		return false
+	}
+	more := min(max(2*s.memLimit, s.mem), s.memMax) - s.memLimit
+	if !s.opts.Grant(t, more) {
+		return false
+	}
+	s.memLimit += more
+	return s.mem <= s.memLimit
 }
 
 // work accounts n instructions' worth of a builtin's time.

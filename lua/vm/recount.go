@@ -1,5 +1,7 @@
 package vm
 
+import "math"
+
 // recount finds out what is really held when the sum of all that was charged passes the
 // budget: it walks everything scripts can reach from the state, as a collector's mark phase
 // does. The cost is paid once per budget's worth of allocation. What is about to be made
@@ -19,16 +21,31 @@ func (t *Thread) recount(pending int64) {
 	if f := s.opts.OnRecount; f != nil {
 		m.bytes += f(t, m.push)
 	}
-	for len(m.work) > 0 && m.bytes <= m.limit {
-		v := m.work[len(m.work)-1]
-		m.work = m.work[:len(m.work)-1]
-		m.value(v)
-	}
+	m.walk()
 	// A quarter of the budget must be free again, or recounts would come ever closer together.
 	if s.mem = m.bytes + pending; s.mem > s.memLimit-s.memLimit/4 {
 		t.breach("memory")
 	}
 	t.work(int64(len(m.seen)))
+}
+
+// Held estimates what the state itself holds: its globals and loaded modules.
+func (s *State) Held() int64 {
+	m := &marker{seen: make(map[any]struct{}), limit: math.MaxInt64}
+	m.table(s.globals)
+	m.table(s.strMeta)
+	m.table(s.regTable)
+	m.table(s.loaded)
+	m.walk()
+	return m.bytes
+}
+
+func (m *marker) walk() {
+	for len(m.work) > 0 && m.bytes <= m.limit {
+		v := m.work[len(m.work)-1]
+		m.work = m.work[:len(m.work)-1]
+		m.value(v)
+	}
 }
 
 // Holder is what Userdata.Data or Thread.Data may be when it keeps Lua values

@@ -17,6 +17,7 @@ type Options struct {
 	PackagePath   string                                     // package.path; zero value means "./?.lua"
 	Seed          uint64                                     // of math.random; zero value means LuaJIT's own start
 	OnGlobalWrite func(t *Thread, name string, where string) // told of each new global in tables given to WatchGlobals
+	Grant         func(t *Thread, bytes int64) bool          // asked for what is beyond Budget.FreeBytes
 	OnRecount     func(t *Thread, visit func(Value)) int64   // tells the values that Go code keeps for the script that runs, and the bytes of what else it keeps
 	OnLook        func(t *Thread)                            // called between instructions, every 10,000 of them or so; may block while others use the state
 	Unsafe        bool                                       // zero value means os.execute, io.open and the like are refused
