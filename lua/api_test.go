@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttputil"
 
 	"sluice/lua/ngx"
 	"sluice/lua/vm"
@@ -257,4 +258,43 @@ ngx.print("alive")`})
 	if got := string(ctx.Response.Body()); got != "alive" {
 		t.Errorf("%d %q %s", ctx.Response.StatusCode(), got, buf.String())
 	}
+}
+
+func TestAFailureBehindTheFirstOutputIsNoWholeAnswer(t *testing.T) {
+	_, b := load(t, Config{Logger: quiet(), Budget: Budget{Instructions: 1e5}}, map[string]string{
+		"error.lua":  `ngx.print("begun") error("secret")`,
+		"exit.lua":   `ngx.print("begun") ngx.exit(ngx.ERROR)`,
+		"flush.lua":  `ngx.print("begun") ngx.flush(true) ngx.sleep(0.01) error("secret")`,
+		"breach.lua": `ngx.print("begun") while true do end`,
+		"eof.lua":    `ngx.print("whole") ngx.eof() error("secret")`,
+	})
+	f := func(script string, status int, body string, whole bool) {
+		t.Helper()
+		ln := fasthttputil.NewInmemoryListener()
+		defer func() { _ = ln.Close() }()
+		bd := handler(t, b, Handler{Route: "test", Content: script})
+		go func() { _ = fasthttp.Serve(ln, func(ctx *fasthttp.RequestCtx) { bd.Serve(ctx, nil) }) }()
+		c := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return ln.Dial() }, DisableKeepAlives: true}}
+		resp, err := c.Get("http://localhost/")
+		if status == 0 {
+			if err == nil {
+				t.Errorf("%s: status %d, want no answer", script, resp.StatusCode)
+			}
+			return
+		}
+		if err != nil {
+			t.Errorf("%s: %v", script, err)
+			return
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != status || !strings.Contains(string(got), body) || strings.Contains(string(got), "secret") || (err == nil) != whole {
+			t.Errorf("%s: status %d, body %q, error %v", script, resp.StatusCode, got, err)
+		}
+	}
+	f("error.lua", 0, "", false)
+	f("exit.lua", 0, "", false)
+	f("flush.lua", 200, "begun", false)
+	f("breach.lua", 500, "Internal Server Error", true)
+	f("eof.lua", 200, "whole", true)
 }

@@ -62,7 +62,7 @@ type Config struct {
 	Budget Budget
 
 	// TotalMemory bounds what all runs hold together, beyond the first megabyte
-	// of each; zero value means 1 GiB, a negative one no bound.
+	// of each; zero value means 512 MiB, a negative one no bound.
 	TotalMemory int64
 
 	// Modules are registered in every VM.

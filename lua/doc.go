@@ -38,6 +38,9 @@
 // require looks for NAME (dots as slashes) in the bundle as lib/NAME.lua,
 // NAME.lua, NAME/init.lua, then in the directories of Config.PackagePath.
 //
+// The tables of the libraries (string, ngx, ...) are modules in this sense too:
+// what a request changes in them, the VM's other requests see.
+//
 // init scripts run in each new VM; init_worker scripts run once per bundle, in
 // a VM of their own that serves no requests, where their timers stay.
 //
@@ -46,7 +49,17 @@
 // Each request has a Budget: instructions, wall time, memory, output, backend
 // calls, sub-requests, timers. A breach ends that request with a 500 that says
 // nothing, a log line with file:line and traceback, and a call of OnBreach;
-// no pcall of the script sees it.
+// no pcall of the script sees it. When the answer has begun to leave, or an
+// error ends the script behind its first output, the connection is closed in
+// the middle, as nginx does: no client takes a part for the whole.
+//
+// Beside each run's own budget,
+//
+//   - all runs together hold at most TotalMemory, beyond a first megabyte each;
+//   - no more hogs run at once than there are processors, in turns;
+//   - timers that descend from one run wait while one of them hogs, and rest
+//     after a breach;
+//   - a VM whose modules hold more than four runs may is replaced.
 //
 // # What OpenResty has and we have not
 //

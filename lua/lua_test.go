@@ -153,7 +153,7 @@ func TestRunOnceTellsWhatARunDid(t *testing.T) {
 
 func TestRunOnceTellsOfAnErrorBehindTheFirstOutput(t *testing.T) {
 	res, err := RunOnce(Config{}, map[string]string{"a.lua": "ngx.say('x')\nerror('boom')"}, "a.lua", OneRequest{})
-	if err != nil || res.Status != 200 || res.Failure != "a.lua:2: boom" {
+	if err != nil || res.Status != 500 || string(res.Body) != "x\n" || res.Failure != "a.lua:2: boom" {
 		t.Errorf("%+v, %v", res, err)
 	}
 }

@@ -23,7 +23,7 @@ func (b *Bundle) newVM() (*ngx.VM, error) {
 	r := b.rt
 	s := vm.NewState(vm.Options{
 		Stdout: r.cfg.Stdout, Now: r.cfg.Clock, Getenv: r.cfg.Getenv, Unsafe: r.cfg.Unsafe,
-		PackagePath: b.packagePath(), ReadFile: b.readFile, OnLook: ngx.OnLook, OnRecount: ngx.OnRecount, Grant: ngx.Grant,
+		PackagePath: b.packagePath(), ReadFile: b.readFile, OnLook: ngx.OnLook, OnRecount: ngx.OnRecount, Grant: ngx.Grant, NormalCoroutines: true,
 	})
 	v, n := ngx.Open(s, b.host, r.api)
 	pkg := s.Globals().GetStr("package").AsTable()

@@ -26,6 +26,7 @@ type Runtime struct {
 	pools  *socket.Pools
 	regexs *regex.Cache
 	memory *ngx.Memory
+	gate   chan struct{}
 
 	counters
 	mu      sync.Mutex
@@ -80,7 +81,7 @@ func NewRuntime(cfg Config) *Runtime {
 		cfg.MaxRunningTimers = 256
 	}
 	if cfg.TotalMemory == 0 {
-		cfg.TotalMemory = 1 << 30
+		cfg.TotalMemory = 512 << 20
 	}
 	sizes := make(map[string]int64, len(cfg.Shared))
 	for name, n := range cfg.Shared {
@@ -95,6 +96,7 @@ func NewRuntime(cfg Config) *Runtime {
 		bundles: make(map[*Bundle]struct{}),
 		byKind:  make(map[string]int64),
 		memory:  ngx.NewMemory(cfg.TotalMemory),
+		gate:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	if r.regexs == nil {
 		r.regexs = regex.NewCache(1024)
@@ -125,7 +127,7 @@ func (r *Runtime) host(retired chan struct{}) *ngx.Host {
 	c := &r.cfg
 	h := &ngx.Host{
 		Log: c.LogFunc, Now: c.Clock, Retired: retired, Prefix: c.Prefix, DefaultType: c.DefaultType,
-		ErrorPage: c.ErrorPage, Memory: r.memory, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
+		ErrorPage: c.ErrorPage, Memory: r.memory, Gate: r.gate, SharedGlobals: c.SharedGlobals, ServerName: c.ServerName, Root: c.Root,
 		MaxTimers: c.MaxPendingTimers, MaxRunning: c.MaxRunningTimers, TimerBudget: c.Budget, NewID: newID,
 		Debug: c.Debug, Files: c.Files, TempDir: c.TempDir, Underscores: c.KeepUnderscores, ServerHeader: c.ServerHeader, Chunked: c.Chunked, DateHeader: c.DateHeader, StreamHTTP10: c.StreamHTTP10,
 	}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"sluice/cachesync/memcache"
@@ -160,6 +162,7 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 	if err != nil {
 		return err
 	}
+	redis.SetLogger(silent{})
 	const nowhere = "127.0.0.1:1" // refuses at once
 	cfg := config.Default()
 	cfg.Secret = random()
@@ -199,6 +202,11 @@ func offline(root, file string, f func(cfg lua.Config, files bundle.Files, dir s
 		}),
 	}, files, dir)
 }
+
+// silent keeps go-redis from telling on stderr that there is no Redis.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // globalsIn is what a bundle's routes.yaml, if there is one, says beside its routes, whose scripts need not be there yet.
 func globalsIn(files bundle.Files) (g route.Globals, err error) {

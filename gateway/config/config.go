@@ -343,7 +343,7 @@ type Lua struct {
 	// Timers a run may start; 0 means 256.
 	Timers int `yaml:"timers"`
 	// TotalMemoryBytes bounds what all runs hold together, beyond the first MiB
-	// of each; 0 means 1 GiB.
+	// of each; 0 means 512 MiB.
 	TotalMemoryBytes int64 `yaml:"total_memory_bytes"`
 	// VMs kept ready per bundle; 0 means 4 times the processors.
 	VMs int `yaml:"vms"`
@@ -379,6 +379,6 @@ func Default() Config {
 			ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
 			InFlight: 20_000,
 		},
-		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, Calls: 1000, Subrequests: 200, Timers: 256, TotalMemoryBytes: 1 << 30, MaxRequests: 4096},
+		Lua: Lua{Instructions: 10_000_000, WallTime: 2 * time.Second, MemoryBytes: 64 << 20, OutputBytes: 8 << 20, Calls: 1000, Subrequests: 200, Timers: 256, TotalMemoryBytes: 512 << 20, MaxRequests: 4096},
 	}
 }

@@ -28,6 +28,8 @@ func (r *Request) commit() {
 func (r *Request) commitAll() {
 	ctx := r.ctx
 	if r.drop {
+		ctx.SetStatusCode(fasthttp.StatusInternalServerError) // for who counts and tries: no client gets it
+		ctx.SetBody(r.buf)
 		ctx.HijackSetNoResponse(true)
 		ctx.Hijack(dropConn)
 		return

@@ -57,14 +57,15 @@ type Host struct {
 	DefaultType   string // of answers without a Content-Type
 	ServerHeader  string // zero value means that none is set
 	SharedGlobals bool
-	Underscores   bool    // keep _ in names of response headers
-	Memory        *Memory // of all runs together; nil means no bound
-	MaxTimers     int     // pending ones in all
-	MaxRunning    int     // running ones in all
-	Debug         bool    // debug lines go to Log too
-	DateHeader    bool    // we write Date, so that a script can take it out
-	Chunked       bool    // answers of unknown length are chunked, as nginx sends them
-	StreamHTTP10  bool    // lua_http10_buffering off
+	Underscores   bool          // keep _ in names of response headers
+	Memory        *Memory       // of all runs together; nil means no bound
+	Gate          chan struct{} // has a place for each hog that may run at once
+	MaxTimers     int           // pending ones in all
+	MaxRunning    int           // running ones in all
+	Debug         bool          // debug lines go to Log too
+	DateHeader    bool          // we write Date, so that a script can take it out
+	Chunked       bool          // answers of unknown length are chunked, as nginx sends them
+	StreamHTTP10  bool          // lua_http10_buffering off
 
 	timers   timers
 	warnings atomic.Int64

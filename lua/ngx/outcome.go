@@ -36,18 +36,52 @@ func (r *Request) outcome(err error) int {
 	var be *vm.BudgetError
 	if errors.As(err, &be) {
 		r.breached(be)
+		r.takeBack()
 		return r.failed()
 	}
 	r.report(err, "lua entry thread aborted: runtime error: ")
 	return r.failed()
 }
 
+// failed is the verdict on a request whose script has failed. An answer that
+// was begun is never ended as if it were whole.
 func (r *Request) failed() int {
-	if r.headerSent {
-		r.connClose = true
+	switch {
+	case !r.headerSent:
+		return 500
+	case r.isSub():
+		r.noEOF, r.connClose = true, true
+		return OK
+	case r.eof:
 		return OK
 	}
-	return 500
+	return Error
+}
+
+// takeBack forgets an answer of which nothing has left, so that an error page
+// can take its place.
+func (r *Request) takeBack() {
+	if r.headerSent && !r.isSub() && !r.eof && !r.left() {
+		r.headerSent, r.headerOnly, r.filterDead = false, false, false
+		r.buf = r.buf[:0]
+	}
+}
+
+// left reports whether some of the answer is on its way to the client.
+func (r *Request) left() bool { return r.stream != nil && r.stream.started }
+
+// abort ends the connection instead of the answer, as nginx does: what the
+// client has got can be seen to be less than all.
+func (r *Request) abort() {
+	r.connClose = true
+	if r.isSub() && r.headerSent {
+		return
+	}
+	if r.left() {
+		r.stream.broken = true
+		return
+	}
+	r.drop = true
 }
 
 func (r *Request) breached(be *vm.BudgetError) {
@@ -119,10 +153,7 @@ func (r *Request) finalize(rc int) (again bool) {
 	switch {
 	case rc == Done:
 	case rc == Error || rc == 444 || rc == 499:
-		if !r.headerSent {
-			r.drop = true
-		}
-		r.connClose = true
+		r.abort()
 	case rc == OK, rc == Declined, rc == rcSent, rc >= 200 && rc < 300 && rc != 201 && rc != 204:
 		r.unhold()
 		if r.sendHeader(nil) {

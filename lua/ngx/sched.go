@@ -2,6 +2,7 @@ package ngx
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 
 	"sluice/lua/vm"
@@ -34,6 +35,7 @@ type VM struct {
 	run      *run    // whose budget the state is counting
 	serial   uint64  // of the latest run
 	grown    int64   // charged by the runs since Held was last asked
+	gated    bool    // who has the lock has a place at the host's gate
 	looks    int     // of the run that has the lock, since it took it
 	idle     Request // what init code and nobody sees
 	initTask task
@@ -110,6 +112,10 @@ func (v *VM) enter(tk *task) {
 const maxPassed = 64
 
 func (v *VM) release() {
+	if v.gated {
+		v.gated = false
+		<-v.host.Gate
+	}
 	v.mu.Lock()
 	queue := &v.ready
 	if len(v.later) > 0 {
@@ -240,9 +246,19 @@ func (v *VM) look(t *vm.Thread) {
 		v.hogs++
 		v.mu.Unlock()
 	}
-	v.looks = 0
-	v.relax(tk)
+	v.queueUp(tk)
 	tk.check(t)
+}
+
+// queueUp gives everybody else a turn: who waits for the VM, who waits for a
+// processor, and the other hogs, of which no more run at once than there are
+// processors. A request that comes meanwhile finds few before it.
+func (v *VM) queueUp(tk *task) {
+	v.release()
+	runtime.Gosched()
+	v.host.Gate <- struct{}{}
+	v.acquire(tk)
+	v.gated = true
 }
 
 // kill ends a task at the next moment it would go on.

@@ -1,6 +1,7 @@
 package ngx
 
 import (
+	"errors"
 	"io"
 	"net"
 
@@ -20,8 +21,12 @@ type stream struct {
 	pr      *io.PipeReader
 	pw      *io.PipeWriter
 	dead    bool // nothing more can be sent
+	broken  bool // the body ends before its end
 	closed  bool // ready is closed and the answer was complete by then
 }
+
+// errBroken makes the server close a connection in the middle of an answer.
+var errBroken = errors.New("ngx: the script failed in the middle of its answer")
 
 // ServeStream is Serve for handlers that flush. done is called, perhaps after
 // ServeStream has returned, when the request has ended.
@@ -43,6 +48,8 @@ func (seat *Seat) ServeStream(done func()) {
 		seat.req.next = st
 		seat.Serve()
 		switch {
+		case st.broken:
+			_ = st.pw.CloseWithError(errBroken)
 		case st.started:
 			_ = st.pw.Close()
 		case !st.closed:
@@ -115,7 +122,10 @@ func (r *Request) push(t *vm.Thread, last bool) {
 				st.dead = true
 			}
 		}
-		if last {
+		switch {
+		case last && st.broken:
+			_ = st.pw.CloseWithError(errBroken)
+		case last:
 			_ = st.pw.Close()
 		}
 	}

@@ -590,6 +590,8 @@ func (a *activation) resume(co *Thread, from, n int) outcome {
 	switch {
 	case co.status == statusDead:
 		msg = "cannot resume dead coroutine"
+	case co.status == statusNormal && t.state.opts.NormalCoroutines:
+		msg = "cannot resume normal coroutine"
 	case co.status != statusSuspended:
 		msg = "cannot resume running coroutine"
 	case t.depth >= maxResumes:

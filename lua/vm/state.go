@@ -9,18 +9,19 @@ import (
 
 // Options of a state.
 type Options struct {
-	Stdout        io.Writer                                  // print and io.write; zero value means they are discarded
-	Now           func() time.Time                           // zero value means time.Now
-	Location      *time.Location                             // of os.date; zero value means time.Local
-	Getenv        func(name string) (string, bool)           // zero value means os.getenv gives nil
-	ReadFile      func(path string) ([]byte, error)          // for require, dofile, loadfile; zero value means no file exists
-	PackagePath   string                                     // package.path; zero value means "./?.lua"
-	Seed          uint64                                     // of math.random; zero value means LuaJIT's own start
-	OnGlobalWrite func(t *Thread, name string, where string) // told of each new global in tables given to WatchGlobals
-	Grant         func(t *Thread, bytes int64) bool          // asked for what is beyond Budget.FreeBytes
-	OnRecount     func(t *Thread, visit func(Value)) int64   // tells the values that Go code keeps for the script that runs, and the bytes of what else it keeps
-	OnLook        func(t *Thread)                            // called between instructions, every 10,000 of them or so; may block while others use the state
-	Unsafe        bool                                       // zero value means os.execute, io.open and the like are refused
+	Stdout           io.Writer                                  // print and io.write; zero value means they are discarded
+	Now              func() time.Time                           // zero value means time.Now
+	Location         *time.Location                             // of os.date; zero value means time.Local
+	Getenv           func(name string) (string, bool)           // zero value means os.getenv gives nil
+	ReadFile         func(path string) ([]byte, error)          // for require, dofile, loadfile; zero value means no file exists
+	PackagePath      string                                     // package.path; zero value means "./?.lua"
+	Seed             uint64                                     // of math.random; zero value means LuaJIT's own start
+	OnGlobalWrite    func(t *Thread, name string, where string) // told of each new global in tables given to WatchGlobals
+	Grant            func(t *Thread, bytes int64) bool          // asked for what is beyond Budget.FreeBytes
+	OnRecount        func(t *Thread, visit func(Value)) int64   // tells the values that Go code keeps for the script that runs, and the bytes of what else it keeps
+	OnLook           func(t *Thread)                            // called between instructions, every 10,000 of them or so; may block while others use the state
+	NormalCoroutines bool                                       // resume calls a coroutine that waits for another "normal", as OpenResty does; zero value means "running", as LuaJIT does
+	Unsafe           bool                                       // zero value means os.execute, io.open and the like are refused
 }
 
 // State is one Lua universe: globals, string metatable, coroutines. One goroutine
