@@ -59,16 +59,14 @@ func (s *Seat) cleanEnv() {
 // globalWrite is the assignment of a global that did not exist.
 func globalWrite(t *vm.Thread) int {
 	v := vmOf(t)
-	tb := t.Arg(1).AsTable()
+	tb := t.CheckTable(1)
 	r := v.cur.req
 	if r.phase&(PhaseInit|PhaseInitWorker) == 0 && !t.Arg(3).IsNil() {
 		if name, ok := t.Arg(2).AsString(); ok {
 			v.warnGlobal(t, r, name)
 		}
 	}
-	if err := tb.Set(t.Arg(2), t.Arg(3)); err != nil {
-		t.Errorf("%s", err.Error())
-	}
+	t.RawSet(tb, t.Arg(2), t.Arg(3))
 	return 0
 }
 

@@ -187,7 +187,7 @@ func (t *Thread) traceback(msg string, hasMsg bool, level int) string {
 	}
 	b.WriteString("stack traceback:")
 	lim := traceHead
-	for ; level < t.nf; level++ {
+	for ; level >= 0 && level < t.nf; level++ {
 		if level+1 > lim {
 			if level+1+traceTail >= t.nf {
 				// the rest is short enough
