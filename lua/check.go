@@ -118,7 +118,7 @@ func (n names) missing(u vm.Use) string {
 }
 
 // complete are the tables whose fields are all known.
-var complete = []string{"ngx", "ngx.req", "ngx.resp", "ngx.location", "ngx.timer", "ngx.thread", "ngx.worker", "ngx.config", "ngx.re",
+var complete = []string{"ngx", "ngx.req", "ngx.resp", "ngx.location", "ngx.timer", "ngx.thread", "ngx.worker", "ngx.config", "ngx.re", "ngx.shared",
 	"string", "table", "math", "os", "coroutine", "bit"}
 
 var position = regexp.MustCompile(`^(?:@|\.\.\.)?([^\n:]+):(\d+): (.*)`)

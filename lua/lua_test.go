@@ -125,6 +125,7 @@ func TestCheckFindsWhatIsWrongWithAScript(t *testing.T) {
 	f("local x =\n= 1", "a.lua:2: error: unexpected symbol near '='")
 	f("ngx.sayy(1)", "a.lua:1: warning: 'ngx.sayy' does not exist here")
 	f("ngx.req.foo()", "a.lua:1: warning: 'ngx.req.foo' does not exist here")
+	f("ngx.shared.limits:get('a')", "a.lua:1: warning: 'ngx.shared.limits' does not exist here")
 	f("\nprnt(1)", "a.lua:2: warning: global 'prnt' is defined nowhere")
 	f("local prnt = {}\nfunction prnt.x() return prnt end\ndo local q = 1 end\nreturn q", "a.lua:4: warning: global 'q' is defined nowhere")
 	f("for i = 1, 3 do\n  last = i\nend\nngx.say(last)", "a.lua:2: warning: writes the global 'last', which ends with the request; was 'local' meant?")

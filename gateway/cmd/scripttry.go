@@ -50,12 +50,10 @@ func scriptCheck() *cobra.Command {
 						continue
 					}
 					fmt.Fprintln(cmd.OutOrStdout(), f)
-					if f.Severity == "error" {
-						bad++
-					}
+					bad++
 				}
 				if bad > 0 {
-					return fmt.Errorf("%d errors", bad)
+					return fmt.Errorf("%d mistakes", bad)
 				}
 				return nil
 			})
