@@ -1,8 +1,11 @@
 package lua
 
 import (
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 // Sub-requests, threads and wrapped coroutines behave together as upstream's.
@@ -46,4 +49,41 @@ ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "helloworld\nrequest body
 	f(`ngx.say(select(2, ngx.req.socket(true)))`, "raw request sockets are not supported: read the body with ngx.req.socket(), answer with ngx.print and ngx.flush")
 	f(`ngx.req.set_header("Content-Length", 5) ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "hello")
 	f(`ngx.req.read_body() ngx.req.init_body() ngx.req.append_body("ab") ngx.req.finish_body() ngx.say(ngx.req.get_body_data())`, "ab")
+	f(`local r = ngx.location.capture("/none") ngx.say(r.status, #r.body, r.truncated)`, "4040true")
+}
+
+func TestAnswersToOlderClientsAndFailuresOfSubRequestsAsUpstream(t *testing.T) {
+	scripts := map[string]string{
+		"length.lua":  `ngx.header["Content-Length"] = 3 ngx.print("hello")`,
+		"exit.lua":    `ngx.print("a") ngx.exit(404)`,
+		"closed.lua":  `ngx.location.capture("/closes") ngx.print("not reached")`,
+		"closes.lua":  `ngx.exit(444)`,
+		"pending.lua": `ngx.thread.spawn(function() ngx.location.capture("/slow") end) error("x")`,
+		"slow.lua":    `ngx.sleep(0.05)`,
+		"head.lua":    `ngx.print("a") error("x")`,
+	}
+	_, b := load(t, Config{Logger: quiet()}, scripts)
+	b.SetDispatcher(func(_, path string) (*Bound, Params, bool) {
+		return handler(t, b, Handler{Route: "sub", Content: path[1:] + ".lua"}), nil, true
+	})
+	f := func(method, script, protocol string, status int, body string) {
+		t.Helper()
+		var req fasthttp.Request
+		req.Header.SetMethod(method)
+		req.Header.SetProtocol(protocol)
+		req.SetRequestURI("/")
+		ctx := new(fasthttp.RequestCtx)
+		ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}, nil)
+		handler(t, b, Handler{Route: "main", Content: script}).Serve(ctx, nil)
+		if ctx.Hijacked() != (status == 0) {
+			t.Errorf("%s: answered: %v", script, !ctx.Hijacked())
+		} else if got := &ctx.Response; status != 0 && (got.StatusCode() != status || string(got.Body()) != body) {
+			t.Errorf("%s: %d %q, want %d %q", script, got.StatusCode(), got.Body(), status, body)
+		}
+	}
+	f("GET", "length.lua", "HTTP/1.0", 200, "hel")
+	f("GET", "exit.lua", "HTTP/1.0", 200, "a")
+	f("GET", "closed.lua", "HTTP/1.1", 0, "")
+	f("GET", "pending.lua", "HTTP/1.1", 0, "")
+	f("HEAD", "head.lua", "HTTP/1.1", 200, "")
 }

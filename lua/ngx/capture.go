@@ -3,6 +3,7 @@ package ngx
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,22 +21,23 @@ func apiCapture(t *vm.Thread) int {
 	r := need(t, phasesRun)
 	sub := r.newSub(t, 1, t.CheckString(1), t.Arg(2))
 	r.countSubs(t, 1)
-	r.subsPending++
 	old := r.vm.cur
 	old.subs++
-	r.vm.defers(old)
 	tk := newTask(r.vm, sub)
-	old.child = tk
 	r.startSub(tk)
+	r.vm.defers(old)
+	old.child = tk
 	r.vm.cur = tk
 	sub.serveSub(nil)
 	r.endSub(tk)
 	old.child = nil
 	r.vm.cur = old
 	old.subs--
-	r.subsPending--
 	old.check(t)
 	r.vm.enter(old)
+	if sub.closes {
+		r.stop(t, signal{kind: sigExit, code: 444})
+	}
 	t.PushTable(sub.result())
 	return 1
 }
@@ -73,17 +75,20 @@ func apiCaptureMulti(t *vm.Thread) int {
 	v := r.vm
 	cur := v.cur
 	left := n
-	r.subsPending += n
 	cur.subs += n
+	tasks := make([]*task, n)
+	for i, s := range subs {
+		tasks[i] = newTask(v, s)
+		r.startSub(tasks[i])
+	}
 	v.defers(cur)
-	for _, s := range subs {
-		tk := newTask(v, s)
+	for i, s := range subs {
+		tk := tasks[i]
 		v.mu.Lock()
 		v.ready = append(v.ready, cur)
 		v.mu.Unlock()
 		go func() { // takes over the lock
 			v.enter(tk)
-			r.startSub(tk)
 			s.serveSub(nil)
 			r.endSub(tk)
 			if left--; left == 0 {
@@ -98,9 +103,11 @@ func apiCaptureMulti(t *vm.Thread) int {
 		v.prepark(cur)
 		v.park(cur)
 	}
-	r.subsPending -= n
 	cur.subs -= n
 	cur.check(t)
+	if slices.ContainsFunc(subs, func(s *Request) bool { return s.closes }) {
+		r.stop(t, signal{kind: sigExit, code: 444})
+	}
 	for _, s := range subs {
 		t.PushTable(s.result())
 	}

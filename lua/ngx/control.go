@@ -24,7 +24,7 @@ func apiExit(t *vm.Thread) int {
 	if r.phase&(phasesRun|PhaseTimer|PhaseHeaderFilter) == 0 {
 		t.Errorf("API disabled in the context of %s", r.phase.context())
 	}
-	if r.subsPending > 0 && code != Error && code != 444 && code != 408 && code != 499 {
+	if len(r.subs) > 0 && code != Error && code != 444 && code != 408 && code != 499 {
 		t.Errorf("attempt to abort with pending subrequests")
 	}
 	if r.headerSent && code >= 300 && code != 408 && code != 499 && code != 444 {
@@ -52,7 +52,7 @@ func apiExec(t *vm.Thread) int {
 		t.Errorf("The uri argument is empty")
 	}
 	r := need(t, phasesRun)
-	if r.subsPending > 0 {
+	if len(r.subs) > 0 {
 		t.Errorf("attempt to abort with pending subrequests")
 	}
 	args := ""
@@ -119,7 +119,7 @@ func apiRedirect(t *vm.Thread) int {
 		}
 	}
 	r := need(t, phasesRun)
-	if r.subsPending > 0 {
+	if len(r.subs) > 0 {
 		t.Errorf("attempt to abort with pending subrequests")
 	}
 	if r.headerSent {

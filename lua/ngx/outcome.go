@@ -37,6 +37,9 @@ func (r *Request) outcome(err error) int {
 	if errors.As(err, &be) {
 		r.breached(be)
 		r.takeBack()
+		if !r.headerSent {
+			return 500
+		}
 		return r.failed()
 	}
 	r.report(err, "lua entry thread aborted: runtime error: ")
@@ -47,12 +50,15 @@ func (r *Request) outcome(err error) int {
 // was begun is never ended as if it were whole.
 func (r *Request) failed() int {
 	switch {
+	case len(r.subs) > 0: // nginx's page would stand behind their output
+		return Error
 	case !r.headerSent:
 		return 500
 	case r.isSub():
 		r.noEOF, r.connClose = true, true
 		return OK
-	case r.eof:
+	case r.eof, r.headerOnly: // it is whole
+		r.connClose = true
 		return OK
 	}
 	return Error
@@ -74,7 +80,7 @@ func (r *Request) left() bool { return r.stream != nil && r.stream.started }
 // client has got can be seen to be less than all.
 func (r *Request) abort() {
 	r.connClose = true
-	if r.isSub() && r.headerSent {
+	if r.headerSent && (r.isSub() || r.headerOnly) {
 		return
 	}
 	if r.left() {
@@ -154,6 +160,7 @@ func (r *Request) finalize(rc int) (again bool) {
 	case rc == Done:
 	case rc == Error || rc == 444 || rc == 499:
 		r.abort()
+		r.closes = rc == 444
 	case rc == OK, rc == Declined, rc == rcSent, rc >= 200 && rc < 300 && rc != 201 && rc != 204:
 		r.unhold()
 		if r.sendHeader(nil) {
@@ -188,7 +195,7 @@ func (r *Request) special(code int) (again bool) {
 	r.clen = -1
 	r.held = false
 	if r.isSub() { // its parent gets the status, and no page
-		r.buf, r.headerSent, r.eof = r.buf[:0], true, true
+		r.buf, r.headerSent, r.eof, r.noEOF = r.buf[:0], true, true, true
 		r.ctype, r.ctypeSet = "", true
 		return false
 	}

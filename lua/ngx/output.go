@@ -470,10 +470,13 @@ func (r *Request) holds() bool {
 	if r.held {
 		return true
 	}
-	if r.headerSent || r.isSub() || !r.ctxIs10() || r.vm.host.StreamHTTP10 {
+	if r.headerSent || !r.ctxIs10() || r.vm.host.StreamHTTP10 {
 		return false
 	}
 	r.held = true
+	if r.status == 0 {
+		r.status = 200
+	}
 	r.vm.host.debug(r, "lua buffering output bufs for the HTTP 1.0 request")
 	return true
 }
@@ -486,7 +489,9 @@ func (r *Request) unhold() {
 	r.held = false
 	body := string(r.buf)
 	r.buf = r.buf[:0]
-	r.clen = int64(len(body))
+	if r.clen < 0 {
+		r.clen = int64(len(body))
+	}
 	if r.sendHeader(nil) && body != "" {
 		r.emit(nil, body)
 	}

@@ -306,7 +306,7 @@ func reqSetURI(t *vm.Thread) int {
 		if r.phase&(PhaseRewrite|PhaseServerRewrite) == 0 {
 			t.Errorf("API disabled in the context of %s", r.phase.context())
 		}
-		if r.subsPending > 0 {
+		if len(r.subs) > 0 {
 			t.Errorf("attempt to abort with pending subrequests")
 		}
 	}

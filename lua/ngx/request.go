@@ -76,6 +76,7 @@ type Request struct {
 	eof         bool
 	bodyCut     int64 // a Content-Length that a script set before the body was read; -1: none
 	drop        bool  // close the connection without an answer
+	closes      bool  // a sub-request that ended with 444: its parent ends so too
 	buf         []byte
 	sent        int // bytes of body that already left
 	stream      *stream
@@ -94,14 +95,13 @@ type Request struct {
 	fromClient  string // of the request that made a timer
 	connClose   bool
 
-	ctxTable    *vm.Table
-	vars        map[string]string
-	captures    []string
-	setArgs     []string
-	subDepth    int
-	subArgs     string
-	subArgsSet  bool
-	subsPending int
+	ctxTable   *vm.Table
+	vars       map[string]string
+	captures   []string
+	setArgs    []string
+	subDepth   int
+	subArgs    string
+	subArgsSet bool
 }
 
 // Ctx is the request's fasthttp context; nil in init code and timers. In a
