@@ -50,6 +50,11 @@ ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "helloworld\nrequest body
 	f(`ngx.req.set_header("Content-Length", 5) ngx.req.read_body() ngx.say(ngx.req.get_body_data())`, "hello")
 	f(`ngx.req.read_body() ngx.req.init_body() ngx.req.append_body("ab") ngx.req.finish_body() ngx.say(ngx.req.get_body_data())`, "ab")
 	f(`local r = ngx.location.capture("/none") ngx.say(r.status, #r.body, r.truncated)`, "4040true")
+	f(`ngx.req.set_header("Y", "a") ngx.req.set_header("Y", "") ngx.say(tostring(ngx.var.http_y))`, "nil")
+	f(`ngx.header.X = "a\r\nEvil: 1" ngx.say(ngx.header.X)`, "a%0D%0AEvil: 1")
+	f(`ngx.say(-0, " ", {-0})`, "0 0")
+	f(`ngx.say(select(2, pcall(ngx.thread.spawn, 1)), select(2, pcall(ngx.cookie_time)))`,
+		"bad argument #1 to '?' (Lua function expected)number argument only")
 }
 
 func TestAnswersToOlderClientsAndFailuresOfSubRequestsAsUpstream(t *testing.T) {

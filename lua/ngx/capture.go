@@ -19,7 +19,7 @@ func apiCapture(t *vm.Thread) int {
 		t.Errorf("expecting one or two arguments")
 	}
 	r := need(t, phasesRun)
-	sub := r.newSub(t, 1, t.CheckString(1), t.Arg(2))
+	sub := r.newSub(t, 0, t.CheckString(1), t.Arg(2))
 	r.countSubs(t, 1)
 	old := r.vm.cur
 	old.subs++
@@ -69,7 +69,7 @@ func apiCaptureMulti(t *vm.Thread) int {
 		if !ok {
 			t.ArgError(1, "string expected, got "+qt.GetInt(1).Type().String())
 		}
-		subs[i] = r.newSub(t, i+1, uri, qt.GetInt(2))
+		subs[i] = r.newSub(t, i, uri, qt.GetInt(2))
 	}
 	r.countSubs(t, n)
 	v := r.vm

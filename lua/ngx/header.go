@@ -218,7 +218,7 @@ func setResp(t *vm.Thread, r *Request, key string, v vm.Value, add bool) {
 			return
 		}
 		for i := 1; i <= n; i++ {
-			s := t.ToString(tb.GetInt(i))
+			s := cleanValue(t.ToString(tb.GetInt(i)))
 			if !r.SetRespHeader(key, s, add || i > 1) {
 				t.Errorf("failed to set header")
 			}
@@ -228,7 +228,7 @@ func setResp(t *vm.Thread, r *Request, key string, v vm.Value, add bool) {
 		if !ok {
 			s = t.ToString(v)
 		}
-		if !r.SetRespHeader(key, s, add) {
+		if !r.SetRespHeader(key, cleanValue(s), add) {
 			t.Errorf("failed to set header")
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 func apiLog(t *vm.Thread) int {
 	if t.NArgs() < 1 {
-		t.Errorf("bad argument #1 to 'log' (number expected, got no value)")
+		t.TypeError(1, "number")
 	}
 	level := t.CheckInt(1)
 	if level < LevelStderr || level > LevelDebug {

@@ -311,7 +311,7 @@ func appendArgs(t *vm.Thread, b []byte) []byte {
 
 func appendNumber(b []byte, v vm.Value) []byte {
 	f, _ := v.AsNumber()
-	if f == math.Trunc(f) && math.Abs(f) < 1e15 && (f != 0 || !math.Signbit(f)) {
+	if f == math.Trunc(f) && math.Abs(f) < 1e15 { // -0 is 0
 		return strconv.AppendInt(b, int64(f), 10)
 	}
 	s, _ := v.ToStringValue()

@@ -190,6 +190,9 @@ func setReqHeader(t *vm.Thread, what string, nameV, v vm.Value, override bool) {
 	for i := range vals {
 		vals[i] = cleanValue(vals[i])
 	}
+	if override && len(vals) == 1 && vals[0] == "" {
+		vals = nil // nginx clears it
+	}
 	if !override {
 		for _, h := range r.headers() {
 			if strings.EqualFold(h.name, key) {

@@ -24,9 +24,18 @@ const lightBytes = 8 << 10
 // ending the request.
 func (r *Request) siblings() int { return len(r.lights) }
 
+// luaFunction is argument i, a function; in OpenResty one of C is none.
+func luaFunction(t *vm.Thread, i int) vm.Value {
+	v := t.Arg(i)
+	if v.Type() != vm.TypeFunction {
+		t.ArgError(i, "Lua function expected")
+	}
+	return v
+}
+
 func threadSpawn(t *vm.Thread) int {
 	r := need(t, phasesWait)
-	fn := t.CheckFunction(1)
+	fn := luaFunction(t, 1)
 	v := r.vm
 	parent := v.cur
 	args := make([]vm.Value, 0, max(t.NArgs()-1, 0))

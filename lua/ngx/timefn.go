@@ -37,7 +37,7 @@ func apiUTCTime(t *vm.Thread) int   { return pushTime(t, "2006-01-02 15:04:05", 
 
 func secArg(t *vm.Thread) int64 {
 	if t.NArgs() != 1 {
-		t.Errorf("expecting one argument")
+		t.Errorf("number argument only")
 	}
 	f, ok := t.Arg(1).ToNumber()
 	if !ok {

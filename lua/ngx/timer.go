@@ -21,7 +21,7 @@ func timerAdd(t *vm.Thread, every bool) int {
 	if every && seconds(sec) < time.Millisecond {
 		t.ArgError(1, "delay cannot be zero")
 	}
-	fn := t.CheckFunction(2)
+	fn := luaFunction(t, 2)
 	v := vmOf(t)
 	r := v.cur.req
 	if r.phase == PhaseInit {
