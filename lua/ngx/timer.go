@@ -19,7 +19,7 @@ func timerAdd(t *vm.Thread, every bool) int {
 		t.ArgError(1, "delay must be greater than or equal to 0")
 	}
 	if every && seconds(sec) < time.Millisecond {
-		t.ArgError(1, "delay cannot be zero")
+		t.Errorf("delay cannot be zero")
 	}
 	fn := luaFunction(t, 2)
 	v := vmOf(t)

@@ -92,7 +92,7 @@ func semaphoreModule(v *VM) vm.Value {
 			t.Errorf("bad argument #2 to 'wait' (number expected, got %s)", typeName(t, 2))
 		}
 		if f < 0 {
-			t.Errorf("time must not be negative")
+			t.Errorf("no negative number")
 		}
 		if s.count > 0 && len(s.waiters) == 0 {
 			s.count--
@@ -107,19 +107,22 @@ func semaphoreModule(v *VM) vm.Value {
 		defer s.forget(tk) // also when the light thread is killed
 		tk.granted = false
 		r.vm.pause(t, seconds(f))
+		// Who waited gets two values, and false where it would be nil otherwise.
+		t.PushBool(tk.granted)
 		if tk.granted {
-			t.PushBool(true)
-			return 1
+			t.PushNil()
+		} else {
+			t.PushString("timeout")
 		}
-		return pushFail(t, "timeout")
+		return 2
 	}))
 	methods.SetStr("post", vm.NewFunc("post", func(t *vm.Thread) int {
 		s := self(t)
 		n := 1
 		if !t.Arg(2).IsNil() {
-			f, ok := t.Arg(2).AsNumber()
+			f, ok := t.Arg(2).ToNumber()
 			if !ok || f < 1 || f > 1<<30 {
-				t.Errorf("resource should be greater than 0")
+				t.Errorf("positive number required")
 			}
 			n = int(f)
 		}
