@@ -2,6 +2,7 @@ package lua
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -274,7 +275,7 @@ func TestAFailureBehindTheFirstOutputIsNoWholeAnswer(t *testing.T) {
 		defer func() { _ = ln.Close() }()
 		bd := handler(t, b, Handler{Route: "test", Content: script})
 		go func() { _ = fasthttp.Serve(ln, func(ctx *fasthttp.RequestCtx) { bd.Serve(ctx, nil) }) }()
-		c := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return ln.Dial() }, DisableKeepAlives: true}}
+		c := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.Dial() }, DisableKeepAlives: true}}
 		resp, err := c.Get("http://localhost/")
 		if status == 0 {
 			if err == nil {

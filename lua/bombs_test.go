@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,6 +180,12 @@ func (h *countingHandler) Handle(_ context.Context, r slog.Record) error {
 	defer h.mu.Unlock()
 	h.msgs = append(h.msgs, r.Message)
 	return nil
+}
+
+func (h *countingHandler) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.msgs)
 }
 
 func (h *countingHandler) count(part string) (n int) {

@@ -4,7 +4,8 @@
 //	output     header_filter at the first byte, body_filter per chunk                 output.go, commit.go, stream.go
 //	request    ngx.req.*, ngx.var, ngx.ctx, ngx.header                                reqapi.go, body.go, var.go, header.go
 //	control    exit, exec, redirect; location.capture                                 control.go, capture.go
-//	waiting    light threads, sleep, semaphores, timers                               sched.go, thread.go, wait.go, timer.go
+//	waiting    light threads, sleep, semaphores, timers                               sched.go, thread.go, wait.go, timer.go, kin.go
+//	budgets    what a run may use, and what Go code keeps for it                      budget.go, run.go, memory.go, recount.go, watch.go
 //	the rest   escaping, digests, time, log, constants                                escape.go, digest.go, timefn.go, log.go, api.go
 //
 // A VM is shared by many requests; each has a Seat in it: stack, globals,
@@ -23,7 +24,9 @@
 //	request    waits for its backend without the lock, and takes it when it is free
 //	spawn      parent joins the queue, child takes the lock over
 //	sleep      park; a Go timer posts the task
-//	hog        who has had the lock for two looks goes to the end of the queue
+//	hog        who has had the lock for two looks goes to the end of the queue, and through the host's gate,
+//	           which lets as many hogs run as there are processors
+//	watch      who has had the lock for 20 ms without a look is told to have one
 //	exit       ends the phase: the other threads are killed where they wait
 //
 // A thread that is killed while Go code waits for it is left behind: it ends

@@ -23,7 +23,8 @@
 // on backward jumps, calls and inside builtins that loop. The clock is read every 10,000
 // instructions; Interrupt works from any goroutine. Memory is charged where it is allocated;
 // when the sum passes the budget, what is still reachable is counted anew, so garbage is not
-// held against a script. A breach passes every pcall, handler and coroutine. Afterwards
+// held against a script. What Go code keeps must be told: NewClosure, Holder, Options.OnRecount.
+// PushString and PushTable charge what a Go function has made. A breach passes every pcall, handler and coroutine. Afterwards
 // Dirty reports true: throw the state away.
 //
 // # Concurrency
