@@ -84,7 +84,14 @@ func (r *Request) commitAll() {
 
 // cleanValue escapes what could end a header line.
 func cleanValue(s string) string {
-	if !strings.ContainsAny(s, "\r\n\x00") {
+	clean := true
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= '\r' && (c == '\r' || c == '\n' || c == 0) {
+			clean = false
+			break
+		}
+	}
+	if clean {
 		return s
 	}
 	var b strings.Builder
