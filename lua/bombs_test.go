@@ -75,6 +75,37 @@ func TestAScriptOfSlowBuiltinsEndsAtItsTime(t *testing.T) {
 	}
 }
 
+func TestABreachInASubRequestEndsTheRequest(t *testing.T) {
+	breaches := 0
+	_, b := load(t, Config{Logger: quiet(), Budget: Budget{Instructions: 1e5}, OnBreach: func(Breach) { breaches++ }}, map[string]string{
+		"many.lua":   `for i = 1, 100 do ngx.location.capture("/loop") end ngx.print("through")`,
+		"multi.lua":  `ngx.location.capture_multi{{"/loop"}, {"/fine"}} ngx.print("through")`,
+		"thread.lua": `ngx.thread.spawn(function() ngx.location.capture("/loop") end) ngx.sleep(1) ngx.print("through")`,
+		"filter.lua": `for i = 1, 100 do ngx.location.capture("/filter") end ngx.print("through")`,
+		"loop.lua":   `while true do end`,
+		"fine.lua":   `ngx.print("fine")`,
+	})
+	b.SetDispatcher(func(_, path string) (*Bound, Params, bool) {
+		h := Handler{Route: "sub", Content: path[1:] + ".lua"}
+		if path == "/filter" {
+			h.Content, h.BodyFilter = "fine.lua", []string{"loop.lua"}
+		}
+		return handler(t, b, h), nil, true
+	})
+	f := func(script string, most int) {
+		t.Helper()
+		breaches = 0
+		ctx := do(t, b, Handler{Content: script}, "GET", "/", "")
+		if ctx.Response.StatusCode() != 500 || breaches < 1 || breaches > most {
+			t.Errorf("%s: status %d, %d breaches", script, ctx.Response.StatusCode(), breaches)
+		}
+	}
+	f("many.lua", 1)
+	f("multi.lua", 1)
+	f("thread.lua", 1)
+	f("filter.lua", 20)
+}
+
 func TestTooManyTimersAtOnceAreAlertsOnly(t *testing.T) {
 	log := new(countingHandler)
 	_, b := load(t, Config{Logger: slog.New(log), MaxRunningTimers: 2}, map[string]string{"t.lua": `

@@ -3,7 +3,6 @@ package ngx
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -35,9 +34,7 @@ func apiCapture(t *vm.Thread) int {
 	old.subs--
 	old.check(t)
 	r.vm.enter(old)
-	if sub.closes {
-		r.stop(t, signal{kind: sigExit, code: 444})
-	}
+	r.endWith(t, sub)
 	t.PushTable(sub.result())
 	return 1
 }
@@ -105,13 +102,24 @@ func apiCaptureMulti(t *vm.Thread) int {
 	}
 	cur.subs -= n
 	cur.check(t)
-	if slices.ContainsFunc(subs, func(s *Request) bool { return s.closes }) {
-		r.stop(t, signal{kind: sigExit, code: 444})
-	}
+	r.endWith(t, subs...)
 	for _, s := range subs {
 		t.PushTable(s.result())
 	}
 	return n
+}
+
+// endWith ends the script of r where one of its sub-requests ended in a way
+// that is r's end too.
+func (r *Request) endWith(t *vm.Thread, subs ...*Request) {
+	for _, s := range subs {
+		switch {
+		case s.spent:
+			t.Abort(errSpent)
+		case s.closes:
+			r.stop(t, signal{kind: sigExit, code: 444})
+		}
+	}
 }
 
 func (r *Request) countSubs(t *vm.Thread, n int) {

@@ -34,8 +34,11 @@ func (r *Request) outcome(err error) int {
 		return Error
 	}
 	var be *vm.BudgetError
-	if errors.As(err, &be) {
-		r.breached(be)
+	if told := errors.Is(err, errSpent); told || errors.As(err, &be) {
+		if !told {
+			r.breached(be)
+		}
+		r.spent = true
 		r.takeBack()
 		if !r.headerSent {
 			return 500
@@ -45,6 +48,10 @@ func (r *Request) outcome(err error) int {
 	r.report(err, "lua entry thread aborted: runtime error: ")
 	return r.failed()
 }
+
+// errSpent ends a request one of whose sub-requests went over the budget that
+// they share; that has been told already.
+var errSpent = errors.New("ngx: a sub-request used the budget up")
 
 // failed is the verdict on a request whose script has failed. An answer that
 // was begun is never ended as if it were whole.

@@ -76,6 +76,7 @@ type Request struct {
 	eof         bool
 	bodyCut     int64 // a Content-Length that a script set before the body was read; -1: none
 	drop        bool  // close the connection without an answer
+	spent       bool  // it went over its budget
 	closes      bool  // a sub-request that ended with 444: its parent ends so too
 	buf         []byte
 	sent        int // bytes of body that already left

@@ -14,6 +14,7 @@ type run struct {
 	deadline time.Time
 	meter    vm.Meter
 	before   Used // what a breach has taken off the meter
+	graces   int  // how often it got a new one
 	hog      bool // it has been interrupted for others
 	output   int64
 	granted  int64 // of the host's memory
@@ -54,12 +55,18 @@ func (v *VM) newSerial() uint64 {
 	return v.serial
 }
 
+const maxGraces = 8
+
 // lastWords is the time for what still has to run after a breach.
 const lastWords = time.Second
 
 // grace gives a run that went over its budget a new one, for the filters and
-// the log phase of its answer.
+// the log phase of its answer; not without end, or what makes sub-requests
+// whose filters fail would never be through.
 func (v *VM) grace(rn *run) {
+	if rn.graces++; rn.graces > maxGraces {
+		return
+	}
 	counting := v.run == rn
 	if counting {
 		v.switchRun(nil)
