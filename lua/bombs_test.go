@@ -100,6 +100,11 @@ func TestABreachInASubRequestEndsTheRequest(t *testing.T) {
 			t.Errorf("%s: status %d, %d breaches", script, ctx.Response.StatusCode(), breaches)
 		}
 	}
+	for _, h := range []Handler{{Content: "fine.lua", HeaderFilter: []string{"loop.lua"}}, {Content: "fine.lua", BodyFilter: []string{"loop.lua"}}} {
+		if ctx := do(t, b, h, "GET", "/", ""); ctx.Hijacked() || ctx.Response.StatusCode() != 500 || !strings.Contains(string(ctx.Response.Body()), "Internal Server Error") {
+			t.Errorf("a filter's breach: status %d, %q", ctx.Response.StatusCode(), ctx.Response.Body())
+		}
+	}
 	f("many.lua", 1)
 	f("multi.lua", 1)
 	f("thread.lua", 1)

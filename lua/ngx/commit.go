@@ -24,9 +24,21 @@ func (r *Request) commit() {
 	r.commitAll()
 }
 
+// plainError replaces an answer that its filters have failed by a page of ours.
+func (r *Request) plainError(status int) {
+	contentType, body := r.vm.host.ErrorPage(status)
+	r.drop, r.connClose, r.errPageBody = false, true, true
+	r.status, r.reason, r.out, r.clen = status, "", r.out[:0], -1
+	r.ctype, r.ctypeSet = contentType, true
+	r.buf = append(r.buf[:0], body...)
+}
+
 // commitAll writes header and body.
 func (r *Request) commitAll() {
 	ctx := r.ctx
+	if r.drop && r.spent {
+		r.plainError(500)
+	}
 	if r.drop {
 		ctx.SetStatusCode(fasthttp.StatusInternalServerError) // for who counts and tries: no client gets it
 		ctx.SetBody(r.buf)

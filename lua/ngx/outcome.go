@@ -250,6 +250,7 @@ func (r *Request) filterError(err error, prefix string) (exited bool) {
 	var be *vm.BudgetError
 	if errors.As(err, &be) {
 		r.breached(be)
+		r.spent = r.phase != PhaseLog
 		return false
 	}
 	var le *vm.Error
