@@ -2,6 +2,8 @@ package modules
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"sluice/gateway/redpacket"
 	"sluice/gateway/redpacket/relations"
@@ -106,10 +108,16 @@ func (m *redpacketModule) fan(t *vm.Thread) int {
 	return 1
 }
 
+// errUserLater: nobody draws whose state is not known at the moment; he may be blocked.
+var errUserLater = errors.New("the user's state cannot be had at the moment")
+
 // draw(seen [, {password=..., key=..., fan=true}]) -> outcome | nil, problem
 func (m *redpacketModule) draw(t *vm.Thread, c *classes) int {
 	begin(t)
 	s := self[*sight](t, "seen")
+	if s.seen.UserLater {
+		return m.push(t, redpacket.Later(time.Second, errUserLater))
+	}
 	d := &drawn{desk: m.desk, req: redpacket.DrawRequest{ID: s.id, UID: s.uid, Seen: &s.seen}}
 	if options := t.Arg(2).AsTable(); options != nil {
 		d.req.Password, _ = options.GetStr("password").AsString()

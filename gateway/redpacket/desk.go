@@ -95,7 +95,7 @@ type Seen struct {
 	Now int64 // Unix ms on this gateway
 
 	UserFound bool
-	UserLater bool   // the user source is busy or down
+	UserLater bool   // the user source is busy or down: whether he is blocked is not known
 	User      []byte // JSON object, if found
 
 	Found bool // the red packet's record is there
