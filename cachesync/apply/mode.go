@@ -34,6 +34,9 @@ type Situation struct {
 	Draining bool
 }
 
+// invalidates says whether INVALIDATE is allowed.
+func (s Situation) invalidates() bool { return s.AllClasses && !s.Draining }
+
 // Modal decides the mode of one bucket. The zero Modal is in mode Set.
 type Modal struct {
 	mode Mode
@@ -46,7 +49,7 @@ func (m *Modal) Mode() Mode { return m.mode }
 // Next takes a measured lag and returns the mode from now on. What forbids INVALIDATE ends it
 // at once; a fall of the lag only after it lasted for Calm.
 func (m *Modal) Next(lag time.Duration, s Situation, now time.Time) Mode {
-	allowed := s.AllClasses && !s.Draining
+	allowed := s.invalidates()
 	switch {
 	case lag >= InvalidateFrom && allowed:
 		m.mode, m.calm = Invalidate, time.Time{}

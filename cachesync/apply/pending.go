@@ -22,6 +22,7 @@ type pending struct {
 	closes  bool // with it the second pass, or what a Rewind repeats, is written
 	pass    int  // the Applier's, when it was taken
 	bytes   int
+	hot     uint16 // changes from which a key is among the hottest; 0: not reckoned yet
 
 	restored bool // with what was parked
 }
@@ -88,5 +89,5 @@ func (p *pending) reset() {
 	p.arena = p.arena[:0]
 	clear(p.oldest)
 	clear(p.last)
-	p.changes, p.bytes, p.stale, p.closes, p.restored = 0, 0, false, false, false
+	p.changes, p.bytes, p.stale, p.closes, p.hot, p.restored = 0, 0, false, false, 0, false
 }

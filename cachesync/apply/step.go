@@ -44,7 +44,7 @@ func (s *Stepper) Turn() []Write {
 	if p == nil {
 		return nil
 	}
-	s.a.transform(p, s.a.cfg.Now())
+	s.a.transform(p, 0, len(p.writes), s.a.cfg.Now())
 	s.turn = p
 	if p.writes == nil {
 		return []Write{} // only positions move on

@@ -135,7 +135,6 @@ func (a *Applier) judge(now time.Time) Mode {
 func (a *Applier) write(ctx context.Context, all *[writers]Batch, p *pending) {
 	a.stats.rounds.Add(1)
 	now := a.cfg.Now()
-	a.transform(p, now)
 	t := &turn{pending: p, size: a.cfg.BatchSize}
 	if len(p.writes) <= t.size {
 		a.writeBatches(ctx, &all[0], t, now)
@@ -156,15 +155,16 @@ type turn struct {
 	stale atomic.Bool  // what is left is too old to be written as values
 }
 
-func (t *turn) next() []Write {
-	to := int(t.from.Add(int64(t.size)))
-	return t.writes[min(to-t.size, len(t.writes)):min(to, len(t.writes))]
+func (t *turn) next() (from, to int) {
+	to = int(t.from.Add(int64(t.size)))
+	return min(to-t.size, len(t.writes)), min(to, len(t.writes))
 }
 
 // writeBatches is one writer's part of a turn.
 func (a *Applier) writeBatches(ctx context.Context, w *Batch, t *turn, last time.Time) {
-	for batch := t.next(); len(batch) > 0 && ctx.Err() == nil; batch = t.next() {
-		now := a.cfg.Now()
+	for from, to := t.next(); from < to && ctx.Err() == nil; from, to = t.next() {
+		batch, now := t.writes[from:to], a.cfg.Now()
+		a.transform(t.pending, from, to, now)
 		if now.Sub(last) > staleAfter { // paused, or held up by a node, in the batch before: see staleAfter
 			t.stale.Store(true)
 		}
@@ -197,26 +197,27 @@ func (a *Applier) tell(batch []Write, now time.Time) {
 	}
 }
 
-// transform makes tombstones of what may not or need not be written as a value.
-func (a *Applier) transform(p *pending, now time.Time) {
+// transform makes tombstones of what may not or need not be written as a value, when it is about to be: a
+// drain that begins while a long turn is being written ends INVALIDATE for the rest of it.
+func (a *Applier) transform(p *pending, from, to int, now time.Time) {
+	invalidates := a.cfg.Situation().invalidates()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hot := uint16(0)
-	for i := range p.writes {
+	for i := from; i < to; i++ {
 		w := &p.writes[i]
 		switch {
 		case w.Record.Refill():
 		case p.stale, a.clock.lag(w.Record.CommitMS, now) >= record.LateSeconds*time.Second:
 			w.Record = record.Unset(w.Record)
 			a.stats.late.Add(1)
-		case a.modes[w.at].Mode() == Invalidate:
+		case invalidates && a.modes[w.at].Mode() == Invalidate:
 			if w.Record.Tombstone() {
 				continue // a deletion is as small as what would replace it
 			}
-			if hot == 0 {
-				hot = hotFrom(p.counts)
+			if p.hot == 0 {
+				p.hot = hotFrom(p.counts)
 			}
-			if p.counts[i] >= hot || w.Record.Flags&record.FlagHot != 0 {
+			if p.counts[i] >= p.hot || w.Record.Flags&record.FlagHot != 0 {
 				a.stats.hot.Add(1)
 				continue
 			}

@@ -94,3 +94,35 @@ func TestWritersThatWerePausedWriteNoMoreValues(t *testing.T) {
 		}
 	}
 }
+
+func TestADrainEndsInvalidationInTheMiddleOfATurn(t *testing.T) {
+	store := &shared{fake: newFake()}
+	now := time.Now()
+	a, p := turnOf(1000, store, func() time.Time { return now }, nil)
+	var draining atomic.Bool
+	a.cfg.Situation = func() Situation { return Situation{AllClasses: true, Draining: draining.Load()} }
+	a.modes[0].mode = Invalidate
+	store.before = func(op *memcache.Op) {
+		if op.Key == "u:500" {
+			draining.Store(true)
+		}
+	}
+	var all [writers]Batch
+	for i := range all {
+		all[i].Now = a.cfg.Now
+	}
+	a.write(t.Context(), &all, p)
+	deleted := 0
+	for i := range 1000 {
+		r, err := record.Parse(store.values[fmt.Sprint("u:", i)])
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		if r.Refill() {
+			deleted++
+		}
+	}
+	if under := writers * a.cfg.BatchSize; deleted < 500-under || deleted > 500+under {
+		t.Errorf("%d of 1000 keys were deleted, though a drain began at half of them", deleted)
+	}
+}
