@@ -61,6 +61,7 @@ type Request struct {
 	lastNamed  string
 	in         []header
 	inKnown    bool
+	inPeeked   bool // one of in was asked for, before it was known
 	hostVar    string
 	body       reqBody
 	start      time.Time
@@ -216,25 +217,24 @@ func (r *Request) headers() []header {
 		}
 		return r.in
 	}
-	s := string(raw)
-	for len(s) > 0 {
-		line := s
-		if i := strings.IndexByte(s, '\n'); i >= 0 {
-			line, s = s[:i], s[i+1:]
-		} else {
-			s = ""
+	for h, rest, ok := nextHeader(string(raw)); ok; h, rest, ok = nextHeader(rest) {
+		if h.name != "" {
+			r.in = append(r.in, h)
 		}
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" {
-			break
-		}
-		i := strings.IndexByte(line, ':')
-		if i <= 0 {
-			continue
-		}
-		r.in = append(r.in, header{strings.TrimRight(line[:i], " \t"), strings.Trim(line[i+1:], " \t")})
 	}
 	return r.in
+}
+
+// nextHeader takes the first line of raw headers; ok is false at their end. A line that is none has no name.
+func nextHeader(raw string) (h header, rest string, ok bool) {
+	line, rest, _ := strings.Cut(raw, "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return h, "", false
+	}
+	if i := strings.IndexByte(line, ':'); i > 0 {
+		h = header{strings.TrimRight(line[:i], " \t"), strings.Trim(line[i+1:], " \t")}
+	}
+	return h, rest, true
 }
 
 // Header gives the first value of a request header.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"sluice/lua/vm"
 )
@@ -233,6 +234,19 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 }
 
 func (r *Request) headerVar(name string) (string, bool) {
+	joined := sameName(name, "cookie") || sameName(name, "x-forwarded-for")
+	if !r.inKnown && !r.inPeeked && !joined && r.ctx != nil { // one header is no reason to copy them all
+		r.inPeeked = true
+		if raw := r.ctx.Request.Header.RawHeaders(); len(raw) > 0 {
+			view := unsafe.String(unsafe.SliceData(raw), len(raw))
+			for h, rest, ok := nextHeader(view); ok; h, rest, ok = nextHeader(rest) {
+				if sameName(h.name, name) {
+					return strings.Clone(h.value), true
+				}
+			}
+			return "", false
+		}
+	}
 	res, n := "", 0
 	for _, h := range r.headers() {
 		if !sameName(h.name, name) {
