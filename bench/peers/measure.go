@@ -27,12 +27,16 @@ type sample struct {
 // cpu is what the processes behind a peer used.
 type cpu struct{ gateway, memcached, redis, sync time.Duration }
 
-// of reads the processes' counters.
-func (c *cpu) of(p *peer) error {
+// of reads the processes' counters for a case.
+func (c *cpu) of(p *peer, name string) error {
+	stores := p.stores
+	if name == "get" && p.behind != nil {
+		stores = p.behind
+	}
 	for _, one := range []struct {
 		proc *rig.Proc
 		sum  *time.Duration
-	}{{p.gateway, &c.gateway}, {p.stores.Memcached, &c.memcached}, {p.stores.Redis, &c.redis}, {p.sync, &c.sync}} {
+	}{{p.gateway, &c.gateway}, {stores.Memcached, &c.memcached}, {stores.Redis, &c.redis}, {p.sync, &c.sync}} {
 		if one.proc == nil { // only sluice has a sync
 			continue
 		}
@@ -158,7 +162,7 @@ func one(ctx context.Context, p *peer, name string, conns int, rate float64, d t
 	var failed error
 	mark := func(begin bool) {
 		var now cpu
-		failed = errors.Join(failed, now.of(p))
+		failed = errors.Join(failed, now.of(p, name))
 		if begin {
 			s.cpu = now
 		} else {

@@ -24,8 +24,9 @@ type peer struct {
 	base      string // http://host:port and a path before all others
 	gateway   *rig.Proc
 	stores    *rig.Stores
-	sync      *rig.Proc // of sluice only
-	open      []string  // red packets to win from
+	behind    *rig.Stores // of the resty clients, where those are not stores
+	sync      *rig.Proc   // of sluice only
+	open      []string    // red packets to win from
 	sold      string
 	sluice    *rig.House // of sluice only
 	users     uint64     // winners so far: each comes once

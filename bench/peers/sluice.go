@@ -48,7 +48,7 @@ func sluicePeer(ctx context.Context, r *rig.Rig, binary string, open, shares int
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.Gateway.Addr, gateway: g.Gateway, stores: st, sync: g.Sync, sluice: g}
+	p := &peer{key: "sluice", name: "sluice", base: "http://" + g.Gateway.Addr, gateway: g.Gateway, stores: st, behind: behind, sync: g.Sync, sluice: g}
 	if err := g.Insist(ctx, http.MethodPut, "/admin/rooms/"+roomID, map[string]any{"title": "The night"}); err != nil {
 		return nil, err
 	}
