@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"sluice/gateway/ledger"
@@ -218,4 +220,97 @@ func (h *House) drop(ctx context.Context, id ID, sp *spec, closedFor time.Durati
 		}
 	}
 	return true, nil
+}
+
+// Close implements Desk.
+func (d *Home) Close(ctx context.Context, id ID, by string) (State, error) {
+	_, pos, err := d.h.close(ctx, id, "command", by)
+	switch {
+	case err != nil:
+	case pos == Position{}: // spread, and only fenced so far
+		err = d.confirmClose(ctx, id)
+	default:
+		err = d.confirm(ctx, pos)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	return d.read(ctx, id)
+}
+
+// confirmClose waits until the ledger has the close of a spread red packet, where it is waited for.
+func (d *Home) confirmClose(ctx context.Context, id ID) error {
+	if d.ConfirmClose == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	if err := d.ConfirmClose(ctx, id); err != nil {
+		return Later(500*time.Millisecond, err)
+	}
+	return nil
+}
+
+// close runs the close script; done is false when it was closed before. The close stands at pos
+// in the win stream, or before it; a spread red packet is only fenced, and pos is zero.
+func (h *House) close(ctx context.Context, id ID, reason, by string) (done bool, pos Position, err error) {
+	k := &h.keys[id.Bucket()]
+	text := id.String()
+	reply, set, err := h.run(ctx, id.Bucket(), script.Close, k.base(k.rp(text)), []string{text, reason, by}, nil)
+	if err != nil {
+		return false, pos, err
+	}
+	word, rest, _ := strings.Cut(string(reply), "|")
+	switch word {
+	case "done", "again":
+		_, seq, _ := strings.Cut(rest, "|")
+		pos = Position{Bucket: id.Bucket(), Epoch: set.Epoch}
+		if pos.Seq, err = strconv.ParseUint(seq, 10, 64); err != nil {
+			return false, pos, oddReply(script.Close, reply)
+		}
+		return word == "done", pos, nil
+	case "none":
+		return false, pos, ErrNotFound
+	case "sender":
+		return false, pos, ErrSender
+	case "state", "early":
+		return false, pos, fmt.Errorf("%w: it is %s", ErrNotReady, stateWord(rest))
+	case "spread":
+		if parts, err := strconv.Atoi(rest); err == nil {
+			done, err = h.fence(ctx, id, parts, reason, by)
+			return done, pos, err
+		}
+	}
+	return false, pos, oddReply(script.Close, reply)
+}
+
+// fence ends the draws from all parts of a spread red packet, part 0 last; what is left is
+// counted and told to the ledger afterwards (Closer.finish). Who finds one part fenced goes on
+// where another was stopped.
+func (h *House) fence(ctx context.Context, id ID, parts int, reason, by string) (done bool, err error) {
+	for i := parts - 1; i >= 0; i-- {
+		args := []string{"z", reason, by, "0", "0", "0"}
+		if i == 0 {
+			list := h.pieces(ctx, id, parts, 0)
+			if err := broken(list); err != nil {
+				return false, err
+			}
+			copy(args[3:], totalArgs(list))
+		}
+		reply, err := h.atPart(ctx, id, i, script.Fence, nil, args...)
+		if err != nil {
+			return false, err
+		}
+		switch word, rest, _ := strings.Cut(reply, "|"); word {
+		case "done", "again":
+			done = word == "done"
+		case "sender":
+			return false, ErrSender
+		case "none", "state", "early":
+			return false, fmt.Errorf("%w: part %d of %s is %s", ErrNotReady, i, id, stateWord(rest))
+		default:
+			return false, oddReply(script.Fence, []byte(reply))
+		}
+	}
+	return done, nil
 }
