@@ -70,7 +70,7 @@ func (r *Request) commitAll() {
 		h.SetServer(r.vm.host.ServerHeader)
 	}
 	for i := range r.out {
-		h.Add(r.out[i].name, cleanValue(r.out[i].value))
+		h.Add(r.out[i].name, r.out[i].value)
 	}
 	if r.connClose {
 		resp.SetConnectionClose()

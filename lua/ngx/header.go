@@ -44,6 +44,7 @@ func single(name string) bool {
 // SetRespHeader sets a response header as ngx.header does; add keeps values
 // that are there already.
 func (r *Request) SetRespHeader(name, value string, add bool) bool {
+	value = cleanValue(value)
 	switch {
 	case len(name) == 12 && strings.EqualFold(name, "content-type"):
 		r.ctype, r.ctypeSet = value, true
@@ -218,7 +219,7 @@ func setResp(t *vm.Thread, r *Request, key string, v vm.Value, add bool) {
 			return
 		}
 		for i := 1; i <= n; i++ {
-			s := cleanValue(t.ToString(tb.GetInt(i)))
+			s := t.ToString(tb.GetInt(i))
 			if !r.SetRespHeader(key, s, add || i > 1) {
 				t.Errorf("failed to set header")
 			}
@@ -228,7 +229,7 @@ func setResp(t *vm.Thread, r *Request, key string, v vm.Value, add bool) {
 		if !ok {
 			s = t.ToString(v)
 		}
-		if !r.SetRespHeader(key, cleanValue(s), add) {
+		if !r.SetRespHeader(key, s, add) {
 			t.Errorf("failed to set header")
 		}
 	}

@@ -62,16 +62,13 @@ func span(n, start, stop int) (int, int) {
 func strSub(t *Thread) int {
 	s := t.CheckString(1)
 	from, to := span(len(s), t.checkInt32(2), t.optInt32(3, -1))
-	t.Push(t.substring(s, from, to))
+	t.Push(t.Substring(s, from, to))
 	return 1
 }
 
-// Substring is s[from:to] for a script.
-func (t *Thread) Substring(s string, from, to int) Value { return t.substring(s, from, to) }
-
-// substring shares the bytes of s, unless they would keep much more of s alive
+// Substring is s[from:to] for a script. It shares the bytes of s, unless they would keep much more of s alive
 // than is counted for them.
-func (t *Thread) substring(s string, from, to int) Value {
+func (t *Thread) Substring(s string, from, to int) Value {
 	switch n := to - from; {
 	case n == 0:
 		return String("")

@@ -135,15 +135,15 @@ func (t *Thread) setSlow(obj, key, val Value, reg int) (fn, self Value) {
 		if obj.n == tagTable {
 			tab := obj.table()
 			if tab.meta == nil {
-				t.rawSet(tab, key, val)
+				t.RawSet(tab, key, val)
 				return
 			}
 			if v := tab.Get(key); v.n != tagNil {
-				t.rawSet(tab, key, val)
+				t.RawSet(tab, key, val)
 				return
 			}
 			if mo = tab.meta.event(evNewindex); mo.n == tagNil {
-				t.rawSet(tab, key, val)
+				t.RawSet(tab, key, val)
 				return
 			}
 		} else if mo = t.eventOf(obj, evNewindex); mo.n == tagNil {
@@ -159,10 +159,7 @@ func (t *Thread) setSlow(obj, key, val Value, reg int) (fn, self Value) {
 }
 
 // RawSet is rawset with its errors raised and its memory charged.
-func (t *Thread) RawSet(tab *Table, key, val Value) { t.rawSet(tab, key, val) }
-
-// rawSet is rawset with its errors raised and its memory charged.
-func (t *Thread) rawSet(tab *Table, key, val Value) {
+func (t *Thread) RawSet(tab *Table, key, val Value) {
 	before := tab.footprint()
 	if err := tab.Set(key, clean(val)); err != nil {
 		t.raiseAt(err.Error())

@@ -353,7 +353,7 @@ func (m *matcher) captured(i, s, e int) Value {
 		if i != 0 {
 			m.t.callerError("invalid capture index")
 		}
-		return m.t.substring(m.s, s, e)
+		return m.t.Substring(m.s, s, e)
 	}
 	c := m.caps[i]
 	switch c.len {
@@ -362,7 +362,7 @@ func (m *matcher) captured(i, s, e int) Value {
 	case capPosition:
 		return Int(c.start + 1)
 	}
-	return m.t.substring(m.s, c.start, c.start+c.len)
+	return m.t.Substring(m.s, c.start, c.start+c.len)
 }
 
 // push adds all captures as results; whole stands in when there are none.
