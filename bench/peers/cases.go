@@ -32,10 +32,11 @@ func program(name string, p *peer) (*scenario.Program, error) {
 			}
 			vars["rp"] = append(vars["rp"], id)
 		}
-		text = winner + fmt.Sprintf(draw, "won, soldout")
+		outcomes := "won, soldout"
 		if name == "soak" { // longer than there are users: they come back
-			text = fmt.Sprintf("users: {prefix: v, count: %d}\n", winners) + fmt.Sprintf(draw, "won, soldout, already")
+			winner, outcomes = fmt.Sprintf("users: {prefix: v, count: %d}\n", winners), outcomes+", already"
 		}
+		text = winner + fmt.Sprintf(draw, outcomes)
 	case "enter":
 		text = loser + "steps: [{enter: {room: " + roomID + "}}]"
 	default:

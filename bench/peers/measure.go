@@ -24,44 +24,34 @@ type sample struct {
 	res      *record.Result
 }
 
-// cpu is what the processes behind a peer used.
-type cpu struct{ gateway, memcached, redis, sync time.Duration }
+// cpu is what the processes behind a peer used: gateway, memcached, Redis, sync.
+type cpu [4]time.Duration
 
-// of reads the processes' counters for a case.
-func (c *cpu) of(p *peer, name string) error {
+// read adds the processes' counters times n.
+func (c *cpu) read(p *peer, name string, n time.Duration) error {
 	stores := p.stores
 	if name == "get" && p.behind != nil {
 		stores = p.behind
 	}
-	for _, one := range []struct {
-		proc *rig.Proc
-		sum  *time.Duration
-	}{{p.gateway, &c.gateway}, {stores.Memcached, &c.memcached}, {stores.Redis, &c.redis}, {p.sync, &c.sync}} {
-		if one.proc == nil { // only sluice has a sync
+	for i, proc := range []*rig.Proc{p.gateway, stores.Memcached, stores.Redis, p.sync} {
+		if proc == nil { // only sluice has a sync
 			continue
 		}
-		pids, err := one.proc.PIDs()
+		pids, err := proc.PIDs()
 		if err != nil {
 			return err
 		}
-		if *one.sum, err = procs.Sum(pids); err != nil {
+		used, err := procs.Sum(pids)
+		if err != nil {
 			return err
 		}
+		c[i] += n * used
 	}
 	return nil
 }
 
-// plus adds o times n.
-func (c cpu) plus(o cpu, n time.Duration) cpu {
-	return cpu{c.gateway + n*o.gateway, c.memcached + n*o.memcached, c.redis + n*o.redis, c.sync + n*o.sync}
-}
-
-func (c cpu) per(requests float64) (micros [4]float64) {
-	for i, d := range []time.Duration{c.gateway, c.memcached, c.redis, c.sync} {
-		micros[i] = d.Seconds() * 1e6 / max(requests, 1)
-	}
-	return micros
-}
+// gateway is never zero, to be divided by.
+func (c *cpu) gateway() float64 { return max(c[0].Seconds(), 1e-9) }
 
 // row is one peer in one case at one number of connections.
 type row struct {
@@ -145,13 +135,17 @@ func measure(ctx context.Context, o options, peers []*peer) (rows []*row, err er
 func (s *sample) add(more *sample) {
 	s.requests += more.requests
 	s.seconds += more.seconds
-	s.cpu = s.cpu.plus(more.cpu, 1)
+	for i := range s.cpu {
+		s.cpu[i] += more.cpu[i]
+	}
 	s.errors += more.errors
 }
 
 func (r *row) fill(s *sample) {
-	r.perCPU = s.requests / max(s.cpu.gateway.Seconds(), 1e-9)
-	r.micros = s.cpu.per(s.requests)
+	r.perCPU = s.requests / s.cpu.gateway()
+	for i, used := range s.cpu {
+		r.micros[i] = used.Seconds() * 1e6 / max(s.requests, 1)
+	}
 	r.rate = s.requests / max(s.seconds, 1e-9)
 	r.errors = s.errors
 }
@@ -161,13 +155,11 @@ func one(ctx context.Context, p *peer, name string, conns int, rate float64, d t
 	s := &sample{}
 	var failed error
 	mark := func(begin bool) {
-		var now cpu
-		failed = errors.Join(failed, now.of(p, name))
+		times := time.Duration(1)
 		if begin {
-			s.cpu = now
-		} else {
-			s.cpu = now.plus(s.cpu, -1)
+			times = -1
 		}
+		failed = errors.Join(failed, s.cpu.read(p, name, times))
 	}
 	cfg := load.Config{Closed: rate == 0, Connections: conns, MaxConnections: conns, RunUp: runUp(conns), Duration: d, Timeout: 15 * time.Second, Measure: mark}
 	if rate > 0 {

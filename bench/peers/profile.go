@@ -26,12 +26,12 @@ func profile(ctx context.Context, o options, p *peer) error {
 				return err
 			}
 			sum.add(s)
-			fmt.Printf("%-6s %5d connections %9.0f req/CPU-s %9.0f/s\n", name, conns, s.requests/max(s.cpu.gateway.Seconds(), 1e-9), s.requests/s.seconds)
+			fmt.Printf("%-6s %5d connections %9.0f req/CPU-s %9.0f/s\n", name, conns, s.requests/s.cpu.gateway(), s.requests/s.seconds)
 		}
 	}
 	if err := <-done; err != nil {
 		return err
 	}
 	fmt.Println("profile:", o.profile)
-	return budget(ctx, os.Stdout, p.sluice.Binary, o.profile, time.Duration(float64(sum.cpu.gateway)/max(sum.requests, 1)))
+	return budget(ctx, os.Stdout, p.sluice.Binary, o.profile, time.Duration(float64(sum.cpu[0])/max(sum.requests, 1)))
 }
