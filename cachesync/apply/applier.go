@@ -97,14 +97,14 @@ type Applier struct {
 	read     []changelog.ID // read up to here
 	applied  []changelog.ID // written up to here
 	holding  []bool         // position must not be saved: the bucket is being repaired
-	parked   map[string]*lot
-	// parkedFrom is the position while something is parked, or was and is not written yet; nil when nothing is.
-	parkedFrom []changelog.ID
-	look       time.Time   // when parked nodes are asked again
-	stalled    []bool      // a gap was seen: the rest of this read is skipped for the bucket
-	asked      []bool      // the gap was asked for once more
-	place      map[int]int // bucket -> index in all of these
-	modes      []Modal
+	stalled  []bool         // a gap was seen: the rest of this read is skipped for the bucket
+	asked    []bool         // the gap was asked for once more
+	place    map[int]int    // bucket -> index in all of these
+	modes    []Modal
+
+	parked     map[string]*lot // by node
+	parkedFrom []changelog.ID  // the position while something is parked, or was and is not written yet; else nil
+	look       time.Time       // when parked nodes are asked again
 
 	wake  chan struct{} // something is pending, or the reader caught up
 	space chan struct{} // the writer took what was pending
