@@ -102,9 +102,12 @@ func TestADrainEndsInvalidationInTheMiddleOfATurn(t *testing.T) {
 	var draining atomic.Bool
 	a.cfg.Situation = func() Situation { return Situation{AllClasses: true, Draining: draining.Load()} }
 	a.modes[0].mode = Invalidate
+	begun := 0 // keys that were asked for
 	store.before = func(op *memcache.Op) {
-		if op.Key == "u:500" {
-			draining.Store(true)
+		if op.Kind == memcache.Gets {
+			if begun++; begun == 500 {
+				draining.Store(true)
+			}
 		}
 	}
 	var all [writers]Batch

@@ -59,28 +59,49 @@ func (c *RedisCluster) try(i int, args ...any) (any, error) {
 	return rdb.Do(context.Background(), args...).Result()
 }
 
-// Await waits until every node says that all slots are served: after the start, and after a
-// node was killed and started again.
+// Await waits until every node says that all slots are served, and all of them the same of each
+// other: after the start, after a slot was moved, and after a node was killed and started again.
 func (c *RedisCluster) Await() {
 	c.tb.Helper()
-	var info string
+	var view string
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		whole := 0
+		views := make(map[string]bool)
 		for i := range c.Nodes {
-			answer, err := c.try(i, "CLUSTER", "INFO")
-			if info, _ = answer.(string); err != nil { // one that was started again is loading
-				info = err.Error()
-			}
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") &&
-				strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(len(c.Nodes))+"\r") {
-				whole++
-			}
+			view = c.view(i)
+			views[view] = true
 		}
-		if whole == len(c.Nodes) {
+		if len(views) == 1 && strings.Count(view, "\n") == len(c.Nodes) {
 			return
 		}
 	}
-	c.tb.Fatalf("servers: the cluster did not form:\n%s", info)
+	c.tb.Fatalf("servers: the cluster did not form; the last node says:\n%s", view)
+}
+
+// view is what node i, serving all slots, says of all nodes: a line of id, config epoch and slots
+// for each; else it is what is wrong. Epochs count: a node that is to own a slot takes the highest
+// one it knows, and one that is behind loses the slot, with its keys, to the next message of a
+// former owner.
+func (c *RedisCluster) view(i int) string {
+	info, err := c.try(i, "CLUSTER", "INFO")
+	if err != nil { // one that was started again is loading
+		return err.Error()
+	}
+	if s := info.(string); !strings.Contains(s, "cluster_state:ok") || !strings.Contains(s, "cluster_slots_ok:16384") {
+		return s
+	}
+	nodes, err := c.try(i, "CLUSTER", "NODES")
+	if err != nil {
+		return err.Error()
+	}
+	var lines []string
+	for line := range strings.Lines(nodes.(string)) {
+		const id, epoch, firstSlots = 0, 6, 8
+		if f := strings.Fields(line); len(f) >= firstSlots {
+			lines = append(lines, f[id]+" "+f[epoch]+" "+strings.Join(f[firstSlots:], " ")+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // Owner is the node that holds key now.
