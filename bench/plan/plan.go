@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"sluice/bench/load/record"
@@ -50,7 +51,11 @@ func Make(r *record.Result, n Night) (*Plan, error) {
 	}
 	p := &Plan{Night: n}
 	switch {
-	case r.FindMax != nil && r.FindMax.Rate > 0:
+	case r.FindMax != nil && r.FindMax.Rate == 0:
+		return nil, fmt.Errorf("plan: %w: the search found no rate that holds the objectives", ErrInput)
+	case slices.ContainsFunc(r.Objectives, func(o record.Objective) bool { return !o.Held }):
+		return nil, fmt.Errorf("plan: %w: the result missed its objectives, so its rate is none that a machine holds; measure with sluice bench --find-max", ErrInput)
+	case r.FindMax != nil:
 		p.Measured, p.MeasuredLow, p.MeasuredHigh = r.FindMax.Rate, r.FindMax.Low, r.FindMax.High
 		p.Source = fmt.Sprintf("highest rate that held the objectives, limit: %s", r.FindMax.Limit)
 	case r.Valid && r.Rate > 0:

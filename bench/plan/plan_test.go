@@ -99,3 +99,14 @@ func TestThePageShowsNumberErrorBarAndFormula(t *testing.T) {
 		t.Error(text.String())
 	}
 }
+
+func TestARateThatWasNotHeldIsNoMeasurement(t *testing.T) {
+	for _, r := range []*record.Result{
+		{Valid: true, Rate: 500, FindMax: &record.FindMax{}},
+		{Valid: true, Rate: 500, Objectives: []record.Objective{{Text: "p99<5ms"}}},
+	} {
+		if p, err := Make(r, night()); !errors.Is(err, ErrInput) {
+			t.Errorf("%+v, %v", p, err)
+		}
+	}
+}

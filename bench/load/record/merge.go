@@ -2,9 +2,13 @@ package record
 
 import (
 	"fmt"
+	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
+
+// together is how far the starts of workers may lie apart: those of --start-at differ by milliseconds.
+const together = 5 * time.Second
 
 // Merge sums the results of several workers that ran the same scenario at the same time.
 // Rates add up; the measured time is the longest; one invalid worker makes the whole invalid.
@@ -19,6 +23,18 @@ func Merge(rs []*Result) (*Result, error) {
 		if r.Scenario != first.Scenario || r.WidthMS != first.WidthMS || len(r.Steps) != len(first.Steps) {
 			return nil, fmt.Errorf("record: result %d is of scenario %q with %d steps and %d ms intervals, the first of %q with %d and %d: run the workers alike",
 				i+1, r.Scenario, len(r.Steps), r.WidthMS, first.Scenario, len(first.Steps), first.WidthMS)
+		}
+		if apart := r.Started.Sub(first.Started).Abs(); apart > together {
+			return nil, fmt.Errorf("record: result %d started %s from the first: rates add up only of workers that ran together: give all the same --start-at", i+1, apart.Round(time.Millisecond))
+		}
+		if r.FindMax != nil {
+			return nil, fmt.Errorf("record: result %d is of a search, whose rate was its own machine's alone: give all workers the same --rate", i+1)
+		}
+		if h := r.Rehearsal; h != nil {
+			if sum.Rehearsal == nil {
+				sum.Rehearsal = &Rehearsal{Prefix: h.Prefix}
+			}
+			sum.Rehearsal.add(h)
 		}
 		if r.Started.Before(sum.Started) {
 			sum.Started = r.Started
@@ -73,6 +89,14 @@ func Merge(rs []*Result) (*Result, error) {
 		sum.Generator.CPUMicrosReq = sum.Generator.CPUSeconds * 1e6 / float64(sum.Requests)
 	}
 	return sum, nil
+}
+
+func (r *Rehearsal) add(more *Rehearsal) {
+	r.Funded += more.Funded
+	r.FundedID = append(r.FundedID, more.FundedID...)
+	r.Fen += more.Fen
+	r.Closed += more.Closed
+	r.Left = append(r.Left, more.Left...)
 }
 
 func mergeStep(rs []*Result, i int, pick func(func(*Result) *Quantiles) (Quantiles, error)) (Step, error) {

@@ -54,7 +54,7 @@ func decode(text string, digits int) (*hdr.Histogram, error) {
 	}
 	h, err := hdr.Decode([]byte(text))
 	if err != nil {
-		return newHist(digits), fmt.Errorf("record: histogram: %w", err)
+		return newHist(digits), fmt.Errorf("record: %w: a histogram cannot be read: %w", ErrSchema, err)
 	}
 	return h, nil
 }

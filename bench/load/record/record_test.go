@@ -89,7 +89,9 @@ func TestAServerOfRandomWordsCannotFillTheMemory(t *testing.T) {
 }
 
 func TestOtherSchemasAreRefused(t *testing.T) {
-	for _, text := range []string{`{"schema":"sluice.bench/2"}`, `{}`, `[]`, `x`} {
+	for _, text := range []string{`{"schema":"sluice.bench/2"}`, `{}`, `[]`, `x`,
+		`{"schema":"sluice.bench/1","lag":{"hist":"HISTx"}}`, `{"schema":"sluice.bench/1","steps":[{"latency":{"hist":"x"}}]}`,
+		`{"schema":"sluice.bench/1","series":[{"hist":"x"}]}`, `{"schema":"sluice.bench/1","steps":[{"size_hist":"x"}]}`} {
 		if _, err := Decode([]byte(text)); !errors.Is(err, ErrSchema) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -115,4 +117,22 @@ func BenchmarkAdd(b *testing.B) {
 	for b.Loop() {
 		r.Add(&h)
 	}
+}
+
+func TestOnlyWorkersOfOneRunAreMerged(t *testing.T) {
+	at := time.Date(2027, 2, 5, 12, 0, 0, 0, time.UTC)
+	f := func(want bool, a, b Result) {
+		t.Helper()
+		sum, err := Merge([]*Result{&a, &b})
+		if (err == nil) != want {
+			t.Errorf("%v", err)
+		}
+		if want && (sum.Rehearsal == nil || sum.Rehearsal.Funded != 3 || len(sum.Rehearsal.Left) != 1) {
+			t.Errorf("the sum's rehearsal is %+v", sum.Rehearsal)
+		}
+	}
+	one := Result{Started: at, Rehearsal: &Rehearsal{Funded: 1}}
+	f(true, one, Result{Started: at.Add(time.Second), Rehearsal: &Rehearsal{Funded: 2, Left: []string{"rp1"}}})
+	f(false, one, Result{Started: at.Add(time.Minute)})
+	f(false, one, Result{Started: at, FindMax: &FindMax{}})
 }

@@ -165,7 +165,11 @@ func Read(path string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	return Decode(b)
+	r, err := Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w, in %s", err, path)
+	}
+	return r, nil
 }
 
 // Decode reads a result and its histograms.
@@ -177,7 +181,34 @@ func Decode(b []byte) (*Result, error) {
 	if r.Schema != Schema {
 		return nil, fmt.Errorf("record: %w: it says %q", ErrSchema, r.Schema)
 	}
+	if err := r.histograms(); err != nil {
+		return nil, err
+	}
 	return &r, nil
+}
+
+// histograms decodes all of them: one that cannot be read must not pass for one that is empty.
+func (r *Result) histograms() error {
+	all := []*Quantiles{&r.Latency, &r.Service, &r.Lag, &r.Wait}
+	for i := range r.Steps {
+		all = append(all, &r.Steps[i].Latency)
+	}
+	for _, q := range all {
+		if _, err := q.Histogram(); err != nil {
+			return err
+		}
+	}
+	for i := range r.Series {
+		if _, err := decode(r.Series[i].Hist, 2); err != nil {
+			return err
+		}
+	}
+	for i := range r.Steps {
+		if _, err := decode(r.Steps[i].SizeHist, 2); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Write writes the result as JSON.
