@@ -19,7 +19,8 @@
 //
 // The generator's own lag is the time from the intended moment to the loop taking the user up.
 // A run is invalid when the lag's p99 is above Config.MaxLag (10 ms), when more than 1 in 1000
-// arrivals had to be dropped because Config.MaxUsers were in flight, or when no request was made.
+// arrivals had to be dropped because Config.MaxUsers were in flight, when no request was made, or when
+// it was interrupted: what a part of a run held proves nothing of the whole.
 //
 // # Concurrency
 //

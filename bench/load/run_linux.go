@@ -53,6 +53,9 @@ func Run(ctx context.Context, cfg Config) (*record.Result, error) {
 		res.Generator.CPUMicrosReq = use.Seconds() * 1e6 / float64(res.Requests)
 	}
 	Judge(res, cfg.MaxLag)
+	if ctx.Err() != nil {
+		res.Valid, res.Invalid = false, append(res.Invalid, fmt.Sprintf("it was interrupted after %s of %s", measured.Round(time.Millisecond), cfg.Duration))
+	}
 	return res, nil
 }
 

@@ -43,7 +43,11 @@ func Text(w io.Writer, r *record.Result) {
 		p("objective  %-24s %s", o.Text, map[bool]string{true: "held", false: "MISSED"}[o.Held])
 	}
 	if f := r.FindMax; f != nil {
-		p("highest    %.0f/s held (error bar %.0f..%.0f/s), limit: %s", f.Rate, f.Low, f.High, f.Limit)
+		if f.Rate == 0 {
+			p("highest    no rate held, the lowest that failed is %.3g/s, limit: %s", f.High, f.Limit)
+		} else {
+			p("highest    %.0f/s held (error bar %.0f..%.0f/s), limit: %s", f.Rate, f.Low, f.High, f.Limit)
+		}
 	}
 	if b := r.Baseline; b != nil {
 		for _, d := range b.Details {

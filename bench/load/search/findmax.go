@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice/bench/load/record"
@@ -12,11 +13,17 @@ import (
 // Limits of the search: factor between neighbours when it ends, and of what it tries.
 const (
 	precision = 1.05
-	maxTrials = 40
+	MaxTrials = 40  // and at most as many hold runs as it takes, ten
 	highest   = 5e6 // requests a second; nobody is asked for more
 )
 
-// ErrNoRate is returned when not even the lowest rate held.
+// What a FindMax's Limit says: whose fault the lowest failure was.
+const (
+	Server    = "server"
+	Generator = "generator"
+)
+
+// ErrNoRate is returned, with the last trial and the search in it, when not even the lowest rate held.
 var ErrNoRate = errors.New("no rate holds the objectives")
 
 // Plan is how FindMax goes about it.
@@ -53,10 +60,13 @@ func FindMax(ctx context.Context, plan Plan, run RunAt) (*record.Result, error) 
 	}
 	h := &hunt{plan: plan, run: run, failed: highest}
 	low, err := h.bracket(ctx)
+	if errors.Is(err, ErrNoRate) {
+		return h.end(0), err
+	}
 	if err != nil {
 		return nil, err
 	}
-	for h.failed/low > precision && len(h.found.Trials) < maxTrials {
+	for h.failed/low > precision && len(h.found.Trials) < MaxTrials {
 		mid := (low + h.failed) / 2
 		held, err := h.try(ctx, mid, plan.Trial, "bisection")
 		if err != nil {
@@ -66,18 +76,23 @@ func FindMax(ctx context.Context, plan Plan, run RunAt) (*record.Result, error) 
 			low = mid
 		}
 	}
-	for rate := low; rate >= 1 && len(h.found.Trials) < maxTrials+10; rate /= precision {
+	for rate := low; rate >= 1 && len(h.found.Trials) < MaxTrials+10; rate /= precision {
 		held, err := h.try(ctx, rate, plan.Hold, "hold")
 		if err != nil {
 			return nil, err
 		}
 		if held {
-			h.found.Rate, h.found.Low, h.found.High = rate, rate, h.failed
-			h.last.FindMax = &h.found
-			return h.last, nil
+			return h.end(rate), nil
 		}
 	}
-	return nil, fmt.Errorf("search: %w: none survived the hold run of %s", ErrNoRate, plan.Hold)
+	return h.end(0), fmt.Errorf("search: %w: none survived the hold run of %s", ErrNoRate, plan.Hold)
+}
+
+// end is the last trial with the search in it.
+func (h *hunt) end(rate float64) *record.Result {
+	h.found.Rate, h.found.Low, h.found.High = rate, rate, h.failed
+	h.last.FindMax = &h.found
+	return h.last
 }
 
 // bracket doubles until a rate fails; when already the first does, it halves until one holds.
@@ -139,10 +154,11 @@ func (h *hunt) try(ctx context.Context, rate float64, d time.Duration, phase str
 	}
 	if !t.Held && rate < h.failed {
 		h.failed = rate
-		h.found.Limit = "server"
-		if held { // the objectives held, the generator did not
-			h.found.Limit = "generator"
-			t.Why = fmt.Sprint(r.Invalid)
+		h.found.Limit = Server
+		// The objectives held and the generator did not; or its own lag is most of what they saw.
+		if held || !r.Valid && r.Lag.P99 > r.Latency.P99/2 {
+			h.found.Limit = Generator
+			t.Why = strings.Join(r.Invalid, "; ")
 		}
 	}
 	h.found.Trials = append(h.found.Trials, t)

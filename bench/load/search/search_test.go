@@ -59,9 +59,24 @@ func TestFindMaxSaysThatTheGeneratorWasTheLimit(t *testing.T) {
 	}
 }
 
+func TestLatencyThatIsTheGeneratorsOwnLagIsNotTheServersFault(t *testing.T) {
+	late := func(_ context.Context, rate float64, _ time.Duration) (*record.Result, error) {
+		r := &record.Result{Valid: rate <= 3000, Invalid: []string{"lag"}}
+		if !r.Valid {
+			r.Latency.Max, r.Latency.P99, r.Lag.P99 = 1e5, 9e4, 8e4
+		}
+		return r, nil
+	}
+	r, err := FindMax(t.Context(), Plan{SLO: slo(t, "max<50ms")}, late)
+	if err != nil || r.FindMax.Limit != Generator {
+		t.Errorf("%v, %+v", err, r.FindMax)
+	}
+}
+
 func TestFindMaxGivesUpBelowOneASecond(t *testing.T) {
-	if _, err := FindMax(t.Context(), Plan{SLO: slo(t, "max<50ms")}, model(0, 1e9)); !errors.Is(err, ErrNoRate) {
-		t.Errorf("%v", err)
+	r, err := FindMax(t.Context(), Plan{SLO: slo(t, "max<50ms")}, model(0, 1e9))
+	if !errors.Is(err, ErrNoRate) || r == nil || r.FindMax.Rate != 0 || len(r.FindMax.Trials) == 0 {
+		t.Errorf("%v, %+v", err, r)
 	}
 }
 
