@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"sluice/bench/load/arrival"
@@ -31,6 +32,8 @@ type Config struct {
 	MaxUsers       int           // in flight over all loops; zero value means 200,000
 	MaxLag         time.Duration // p99 of lag above it makes the run invalid; zero value means 10 ms
 
+	Run string // ${run} of the scenario; zero value means one that no other run has
+
 	Part, Parts int       // this process runs part Part (from 0) of Parts; zero value means all
 	StartAt     time.Time // several workers start together; zero value means now
 
@@ -59,6 +62,9 @@ func (c *Config) defaults() error {
 	def(&c.Loops, 1)
 	def(&c.MaxUsers, 200_000)
 	def(&c.Parts, 1)
+	if c.Run == "" {
+		c.Run = strconv.FormatInt(time.Now().UnixNano(), 36)
+	}
 	if c.Timeout <= 0 {
 		c.Timeout = 10 * time.Second
 	}

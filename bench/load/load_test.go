@@ -201,6 +201,9 @@ func TestCancelEndsTheRunEarly(t *testing.T) {
 	if err != nil || time.Since(start) > 5*time.Second || res.Seconds > 5 {
 		t.Errorf("%v after %s, %g s", err, time.Since(start), res.Seconds)
 	}
+	if res.Valid || !strings.Contains(strings.Join(res.Invalid, ""), "interrupted") {
+		t.Errorf("what was interrupted is valid: %v", res.Invalid)
+	}
 }
 
 func TestClosedLoopKeepsEveryConnectionBusyWithoutGarbage(t *testing.T) {
@@ -210,4 +213,27 @@ func TestClosedLoopKeepsEveryConnectionBusyWithoutGarbage(t *testing.T) {
 		t.Errorf("%v, %d errors, %g/s, %d connections", err, res.Errors, res.Rate, res.Connects)
 	}
 	t.Logf("%.0f requests/s, generator and server %.2f us CPU a request", res.Rate, res.Generator.CPUMicrosReq)
+}
+
+func TestAFundStepIsAnotherRedPacketInEveryRun(t *testing.T) {
+	var mu sync.Mutex
+	keys := map[string]int{}
+	url := serve(t, func(ctx *fasthttp.RequestCtx) {
+		mu.Lock()
+		defer mu.Unlock()
+		keys[string(ctx.Request.Header.Peek("Idempotency-Key"))]++
+		fmt.Fprint(ctx, `{"id":"x"}`)
+	})
+	prog, err := scenario.Parse([]byte("steps: [{fund: {amount: 100, count: 1}}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := Run(t.Context(), Config{Targets: []string{url}, Program: prog, Curve: arrival.Constant{Rate: 100}, Duration: 100 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys) != 20 {
+		t.Errorf("%d keys of 20 red packets", len(keys))
+	}
 }

@@ -15,7 +15,7 @@ type eventList = []unix.EpollEvent
 // compose appends the bytes of u's request.
 func (l *loop) compose(b []byte, u *user, t *target) []byte {
 	r := u.request
-	l.scope = scenario.Scope{UID: u.uid, Number: u.number, Seq: u.seq, Locals: &u.locals, Lists: l.prog.Lists}
+	l.scope = scenario.Scope{UID: u.uid, Number: u.number, Seq: u.seq, Run: l.cfg.Run, Locals: &u.locals, Lists: l.prog.Lists}
 	b = append(append(append(b, r.Method...), ' '), t.base...)
 	b = r.Path.Append(b, &l.scope)
 	b = append(append(append(b, " HTTP/1.1\r\nHost: "...), t.host...), "\r\n"...)

@@ -8,7 +8,7 @@ import (
 
 // program is what users do in a case; winners begin where the last run's ended.
 func program(name string, p *peer) (*scenario.Program, error) {
-	vars := map[string][]string{"rp": p.open}
+	vars := map[string][]string{}
 	text := ""
 	loser := "users: {prefix: l, count: 1000}\n"
 	winner := fmt.Sprintf("users: {prefix: v, first: %d}\n", p.users)
@@ -19,12 +19,12 @@ func program(name string, p *peer) (*scenario.Program, error) {
 	case "get":
 		text = "steps: [{request: {path: /get/x, no_token: true}}]"
 	case "win":
+		vars["rp"] = p.open
 		text = winner + fmt.Sprintf(draw, "won")
 	case "lose":
 		vars["rp"] = []string{p.sold}
 		text = loser + fmt.Sprintf(draw, "soldout")
 	case "mixed", "soak":
-		vars["rp"] = nil
 		for i := range 20 * len(p.open) {
 			id := p.sold
 			if i%20 == 0 {

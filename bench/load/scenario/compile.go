@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ type compiler struct {
 	p      *Program
 	names  map[string]int // lists
 	locals map[string]int
+	used   map[string]bool // names that a template has
+	funded map[string]bool // names of red packets that setup or a step funds
 }
 
 func compile(f *file) (*Program, error) {
@@ -29,8 +32,11 @@ func compile(f *file) (*Program, error) {
 		return nil, fmt.Errorf("users: prefix must be at most 40 of [A-Za-z0-9_-], width 0 to 20")
 	}
 	p := &Program{Name: f.Name, Users: Users{Count: u.Count, Prefix: u.Prefix, First: u.First, Width: u.Width, Random: u.Order == "random"}}
-	c := &compiler{p: p, names: map[string]int{}, locals: map[string]int{}}
+	c := &compiler{p: p, names: map[string]int{}, locals: map[string]int{}, used: map[string]bool{}, funded: map[string]bool{}}
 	for _, name := range sorted(f.Vars) {
+		if slices.ContainsFunc(f.Vars[name], unprintable) {
+			return nil, fmt.Errorf("vars: a value of %s holds a line end or another control character", name)
+		}
 		c.list(name, f.Vars[name])
 	}
 	for i, s := range f.Setup {
@@ -43,6 +49,7 @@ func compile(f *file) (*Program, error) {
 		if len(f.Vars[s.Fund.As]) > 0 {
 			continue // the caller gave ids by --var: nothing to fund
 		}
+		c.funded[s.Fund.As] = true
 		p.Funds = append(p.Funds, Fund{List: c.list(s.Fund.As, nil), Times: max(s.Fund.Times, 1), OpensIn: s.Fund.OpensIn, Body: s.Fund.body(), Fen: s.Fund.Amount})
 	}
 	if err := c.steps(f.Steps, 0); err != nil {
@@ -51,7 +58,11 @@ func compile(f *file) (*Program, error) {
 	if len(p.Requests) == 0 {
 		return nil, fmt.Errorf("steps hold no request")
 	}
-	p.names = c.names
+	for _, name := range f.given {
+		if !c.used[name] {
+			return nil, fmt.Errorf("--var %s is given, but nothing in the scenario says ${%s}", name, name)
+		}
+	}
 	return p, nil
 }
 
@@ -89,7 +100,7 @@ func (c *compiler) step(s *step, depth int) error {
 	case s.Repeat != nil:
 		return c.repeat(s.Repeat, depth)
 	}
-	r, funds, fen, err := s.plain()
+	r, funds, fen, err := c.plain(s)
 	if err != nil {
 		return err
 	}
@@ -97,7 +108,7 @@ func (c *compiler) step(s *step, depth int) error {
 }
 
 // plain turns the named steps into the general request.
-func (s *step) plain() (r *request, funds bool, fen int64, err error) {
+func (c *compiler) plain(s *step) (r *request, funds bool, fen int64, err error) {
 	need := func(v, key string) {
 		if v == "" && err == nil {
 			err = fmt.Errorf("%s is missing", key)
@@ -112,9 +123,10 @@ func (s *step) plain() (r *request, funds bool, fen int64, err error) {
 		if as == "" {
 			as = "rp"
 		}
+		c.funded[as] = true
 		body, _ := json.Marshal(s.Fund.body()) // strings and numbers always marshal
 		return &request{Name: "fund", Method: "POST", Path: "/v1/redpackets", Body: string(body), Scope: "fund", Expect: s.Fund.Expect,
-			Headers: map[string]string{"Idempotency-Key": "${uid}-${seq}"}, Extract: map[string]string{as: "id"}}, true, s.Fund.Amount, nil
+			Headers: map[string]string{"Idempotency-Key": "${run}-${uid}-${seq}"}, Extract: map[string]string{as: "id"}}, true, s.Fund.Amount, nil
 	case s.Enter != nil:
 		need(s.Enter.Room, "enter.room")
 		r = &request{Name: "enter", Method: "POST", Path: "/v1/rooms/" + s.Enter.Room + "/enter", Expect: s.Enter.Expect}
@@ -159,6 +171,22 @@ func (c *compiler) request(r *request, funds bool, fen int64) (err error) {
 	}
 	if out.Path, err = c.template(r.Path); err != nil {
 		return err
+	}
+	for _, p := range out.Path {
+		if p.kind == global && strings.Contains(strings.Join(c.p.Lists[p.slot], ""), " ") {
+			return fmt.Errorf("request %q: a value that is filled in has a space, which a path cannot have", r.Path)
+		}
+	}
+	if out.Method == "POST" && strings.TrimSuffix(r.Path, "/") == "/v1/redpackets" && !funds { // by hand
+		var body struct{ Amount int64 }
+		_ = json.Unmarshal([]byte(r.Body), &body) // with a ${} in it, it need not be JSON yet: the sum stays unknown
+		out.Funds, out.Fen = true, body.Amount
+		for name := range r.Extract {
+			c.funded[name] = true
+		}
+	}
+	if strings.HasSuffix(r.Path, "/draw") && !c.ours(r.Path) {
+		c.p.Foreign = append(c.p.Foreign, r.Path)
 	}
 	if out.Body, err = c.template(r.Body); err != nil {
 		return err
@@ -221,6 +249,20 @@ func (c *compiler) repeat(r *repeat, depth int) error {
 	}
 	c.p.Ops = append(c.p.Ops, Op{Kind: Again, Counter: depth, Times: r.Times, Jump: start, Until: set(r.Until)})
 	return nil
+}
+
+// ours says that a path is of a red packet that the scenario funds itself.
+func (c *compiler) ours(path string) bool {
+	for _, m := range placeholder.FindAllStringSubmatch(path, -1) {
+		if c.funded[m[1]] {
+			return true
+		}
+	}
+	return false
+}
+
+func unprintable(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func set(words []string) map[string]bool {

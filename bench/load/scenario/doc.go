@@ -18,8 +18,8 @@
 //	  - show: {redpacket: "${rp}"}
 //	  - request: {name: top, method: GET, path: "/v1/redpackets/${rp}/winners", extract: {last: uid}}
 //
-// Words in ${}: uid, n (the user's number), seq (a number no other request has), a name of vars or
-// setup, or one that an earlier extract or fund took from an answer. The outcome of an answer is
+// Words in ${}: uid, n (the user's number), seq (a number no other request of the run has), run (a word
+// that no other run has), a name of vars or setup, or one that an earlier extract or fund took from an answer. The outcome of an answer is
 // its "outcome", else its "state", else its error's "code". A step without expect wants a 2xx; an
 // answer that is not expected counts as an error. Unknown keys are refused with line and column.
 //

@@ -17,6 +17,8 @@ type file struct {
 	Vars  map[string][]string `yaml:"vars"`
 	Setup []setup             `yaml:"setup"`
 	Steps []step              `yaml:"steps"`
+
+	given []string // names of Vars that the caller gave: each must be of use
 }
 
 type users struct {
@@ -105,6 +107,7 @@ func Parse(text []byte, vars map[string][]string) (*Program, error) {
 	for k, v := range vars {
 		f.Vars[k] = v
 	}
+	f.given = sorted(vars)
 	p, err := compile(&f)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -118,7 +121,7 @@ func Single(method, path, body string, headers map[string]string, statuses []int
 	if len(statuses) > 0 {
 		r.Expect = &expect{Status: statuses}
 	}
-	p, err := compile(&file{Name: method + " " + path, Vars: vars, Steps: []step{{Request: r}}})
+	p, err := compile(&file{Name: method + " " + path, Vars: vars, Steps: []step{{Request: r}}, given: sorted(vars)})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}

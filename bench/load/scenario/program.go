@@ -41,7 +41,7 @@ type Program struct {
 	Requests []*Request // those of Ops, by Index
 	Funds    []Fund     // setup
 	Lists    [][]string // values of Global pieces
-	names    map[string]int
+	Foreign  []string   // paths of draws from red packets that the scenario does not fund itself
 }
 
 // Request is one kind of request.
@@ -95,10 +95,14 @@ type Users struct {
 	First  uint64
 	Width  int
 	Random bool
+	Herd   uint64 // so many people come, and come again; 0: everybody who comes is another
 }
 
 // Number is the number of the user who arrives n-th.
 func (u *Users) Number(n uint64) uint64 {
+	if u.Herd > 0 {
+		n %= u.Herd
+	}
 	if u.Random {
 		n = mix(n)
 	}

@@ -68,8 +68,9 @@ func TestGivenIdsSpareTheSetup(t *testing.T) {
 }
 
 func TestPresetsCompile(t *testing.T) {
-	for _, name := range []string{"draw", "show", "enter", "night"} {
-		if _, err := Load("preset:"+name, map[string][]string{"room": {"r1"}}); err != nil {
+	room := map[string][]string{"room": {"r1"}}
+	for name, vars := range map[string]map[string][]string{"draw": nil, "show": nil, "enter": room, "night": room} {
+		if _, err := Load("preset:"+name, vars); err != nil {
 			t.Error(err)
 		}
 	}
@@ -93,6 +94,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("steps: [{think: 2s..1s}]", "think")
 	f("steps: [{repeat: {times: 0, steps: [{think: 1s}]}}]", "repeat")
 	f("steps: [{request: {path: \"a b\"}}]", "begins with /")
+	f("vars: {rp: [\"a b\"]}\nsteps: [{draw: {redpacket: \"${rp}\"}}]", "has a space")
+	f("vars: {rp: [\"a\\r\\nb\"]}\nsteps: [{draw: {redpacket: \"${rp}\"}}]", "control character")
 	f("users: {prefix: \"a b\"}\nsteps: [{enter: {room: r}}]", "prefix")
 }
 
@@ -119,4 +122,23 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestDrawsFromRedPacketsOfOthersAreNamed(t *testing.T) {
+	f := func(text string, foreign int, vars map[string][]string) {
+		t.Helper()
+		p, err := Parse([]byte(text), vars)
+		if err != nil || len(p.Foreign) != foreign {
+			t.Errorf("%v, %+v", err, p)
+		}
+	}
+	draw := "steps: [{draw: {redpacket: \"${rp}\"}}]\n"
+	f("setup: [{fund: {amount: 1, count: 1}}]\n"+draw, 0, nil)
+	f("setup: [{fund: {amount: 1, count: 1}}]\n"+draw, 1, map[string][]string{"rp": {"real"}})
+	f("vars: {rp: [real]}\n"+draw, 1, nil)
+	f("steps: [{fund: {amount: 1, count: 1}}, {draw: {redpacket: \"${rp}\"}}, {request: {method: post, path: /v1/redpackets/real/draw}}]", 1, nil)
+	p, err := Parse([]byte("steps: [{request: {method: post, path: /v1/redpackets, body: '{\"amount\":7,\"count\":1}', extract: {x: id}}}, {draw: {redpacket: \"${x}\"}}]"), nil)
+	if err != nil || !p.Requests[0].Funds || p.Requests[0].Fen != 7 || len(p.Foreign) != 0 {
+		t.Errorf("%v, %+v", err, p)
+	}
 }

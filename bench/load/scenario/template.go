@@ -17,6 +17,7 @@ const (
 	userUID
 	userNumber
 	sequence
+	run
 	local
 	global
 )
@@ -32,6 +33,7 @@ type Scope struct {
 	UID    []byte
 	Number uint64
 	Seq    uint64
+	Run    string
 	Locals *[MaxLocals][]byte
 	Lists  [][]string
 }
@@ -48,6 +50,8 @@ func (t Template) Append(dst []byte, s *Scope) []byte {
 			dst = strconv.AppendUint(dst, s.Number, 10)
 		case sequence:
 			dst = strconv.AppendUint(dst, s.Seq, 10)
+		case run:
+			dst = append(dst, s.Run...)
 		case local:
 			dst = append(dst, s.Locals[p.slot]...)
 		case global:
@@ -76,6 +80,7 @@ func (c *compiler) template(text string) (Template, error) {
 		lit(text[at:m[0]])
 		at = m[1]
 		name := text[m[2]:m[3]]
+		c.used[name] = true
 		switch name {
 		case "uid":
 			t = append(t, piece{kind: userUID})
@@ -85,6 +90,9 @@ func (c *compiler) template(text string) (Template, error) {
 			continue
 		case "seq":
 			t = append(t, piece{kind: sequence})
+			continue
+		case "run":
+			t = append(t, piece{kind: run})
 			continue
 		}
 		if i, ok := c.locals[name]; ok {
