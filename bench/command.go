@@ -53,8 +53,8 @@ func Command() *cobra.Command {
 func (f *flags) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	var base *record.Result
 	if f.baseline != "" {
-		if base, err = record.Read(f.baseline); err != nil {
-			return usage(err)
+		if base, err = f.readBaseline(); err != nil {
+			return err
 		}
 	}
 	now := time.Now()
@@ -66,6 +66,13 @@ func (f *flags) run(ctx context.Context, out, errOut io.Writer) (err error) {
 		return err
 	}
 	res, err := f.drive(ctx, crew, errOut)
+	if errors.Is(err, search.ErrNoRate) {
+		code := exitMissed
+		if res.FindMax.Limit == search.Generator {
+			code = exitInvalid
+		}
+		err = &exitError{code, err}
+	}
 	if closing := crew.disband(res, errOut); closing != nil && err == nil {
 		err = closing
 	}
@@ -86,22 +93,44 @@ func (f *flags) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	return verdict(res)
 }
 
-func (f *flags) drive(ctx context.Context, crew *crew, errOut io.Writer) (*record.Result, error) {
-	if err := crew.prepare(ctx); err != nil {
-		return nil, err
+// readBaseline refuses one that says nothing about this run.
+func (f *flags) readBaseline() (*record.Result, error) {
+	base, err := record.Read(f.baseline)
+	switch {
+	case err != nil:
+		return nil, usage(err)
+	case !base.Valid:
+		return nil, usagef("--baseline %s is of an invalid run, which proves nothing: %s", f.baseline, strings.Join(base.Invalid, "; "))
+	case base.Scenario != f.cfg.Program.Name:
+		return nil, usagef("--baseline %s is of %q, this run of %q", f.baseline, base.Scenario, f.cfg.Program.Name)
 	}
+	return base, nil
+}
+
+func (f *flags) drive(ctx context.Context, crew *crew, errOut io.Writer) (*record.Result, error) {
 	if !f.findMax {
+		if err := crew.prepare(ctx); err != nil {
+			return nil, err
+		}
 		return f.once(ctx, f.cfg, errOut)
 	}
 	plan := search.Plan{Start: f.rate, Trial: f.trial, Hold: f.hold, Rest: time.Second, SLO: f.objectives, Tell: func(t record.Trial) {
 		fmt.Fprintf(errOut, "%-9s %9.0f/s  p99 %-8s errors %.3f %%  %s\n", t.Phase, t.Rate, report.Span(t.P99), t.Errors*100, map[bool]string{true: "held", false: t.Why}[t.Held])
 	}}
-	round := uint64(0)
+	// Each trial has users and red packets of its own: the second draw of a user, or one from what the
+	// trial before sold out, would be another and cheaper request.
+	prog, round := *f.cfg.Program, uint64(0)
 	return search.FindMax(ctx, plan, func(ctx context.Context, rate float64, d time.Duration) (*record.Result, error) {
+		if err := crew.prepare(ctx); err != nil {
+			return nil, err
+		}
 		cfg := f.cfg
-		cfg.Curve, cfg.Duration, cfg.Seed = arrival.Constant{Rate: rate}, d, f.cfg.Seed+round
-		round++
-		return f.once(ctx, cfg, errOut)
+		cfg.Program, cfg.Curve, cfg.Duration, cfg.Seed = &prog, arrival.Constant{Rate: rate}, d, f.cfg.Seed+round
+		res, err := f.once(ctx, cfg, errOut)
+		if round++; err == nil && prog.Users.Count == 0 {
+			prog.Users.First += uint64(res.UsersArrived)
+		}
+		return res, err
 	})
 }
 
@@ -145,6 +174,22 @@ func (f *flags) once(ctx context.Context, cfg load.Config, errOut io.Writer) (*r
 func terminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// saveable finds out before a run what could not be saved after it.
+func saveable(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	_, missing := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return usagef("%s: %w", flag, err)
+	}
+	if missing != nil {
+		_ = os.Remove(path) // it was not there before
+	}
+	return f.Close()
 }
 
 func save(res *record.Result, json, html string) error {
@@ -197,16 +242,17 @@ func (f *flags) muster(now time.Time) (*crew, error) {
 	}
 	list, err := rehearsal.NewList(path)
 	if err != nil {
-		return nil, err
+		return nil, usage(err)
 	}
 	f.cfg.OnFund = list.Note
 	return &crew{f, list, &rehearsal.Client{Target: f.cfg.Targets[0], Admin: f.admin, AdminToken: f.adminToken, Minter: f.cfg.Minter, Mark: mark,
-		Run: fmt.Sprintf("bench-%d", now.UnixNano()), Now: time.Now, Tell: list.Note}}, nil
+		Now: time.Now, Tell: list.Note}}, nil
 }
 
 // prepare funds what the scenario's setup asks for.
 func (c *crew) prepare(ctx context.Context) error {
 	p := c.f.cfg.Program
+	c.client.Run = fmt.Sprintf("bench-%d", time.Now().UnixNano())
 	for i := range p.Funds {
 		ids, err := c.client.Fund(ctx, &p.Funds[i], p.Users.Prefix+"sender")
 		if err != nil {
@@ -230,7 +276,7 @@ func (c *crew) disband(res *record.Result, errOut io.Writer) error {
 		res.Rehearsal = &record.Rehearsal{Prefix: c.f.cfg.Program.Users.Prefix, Funded: len(ids), FundedID: ids, Fen: fen, Closed: closed, Left: left}
 	}
 	if closing != nil {
-		fmt.Fprintf(errOut, "bench: %d of %d red packets could not be closed; their list is kept: sluice bench cleanup LIST\n", len(left), len(ids))
+		fmt.Fprintf(errOut, "bench: %d of %d red packets could not be closed; their list is kept: sluice bench cleanup %s\n", len(left), len(ids), c.list.Path())
 	}
 	return errors.Join(err, closing, c.list.Close(len(left) == 0))
 }

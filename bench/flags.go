@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"sluice/bench/load/arrival"
 	"sluice/bench/load/scenario"
 	"sluice/bench/load/search"
+	"sluice/bench/procs"
 )
 
 // flags are those of `sluice bench`, as given.
@@ -41,10 +43,12 @@ type flags struct {
 	quiet             bool
 	labels            map[string]string
 	objectives        []search.Objective
+	given             func(name string) bool // on the command line
 }
 
 func (f *flags) register(cmd *cobra.Command) {
 	s := cmd.Flags()
+	f.given = s.Changed
 	s.StringVar(&f.scenario, "scenario", "", "what users do: a YAML file, or preset:draw, show, enter, night; empty: one request to the URL's path")
 	s.StringVar(&f.method, "method", "GET", "method of the one request")
 	s.StringVar(&f.body, "body", "", "body of the one request; ${uid}, ${n}, ${seq} are filled in")
@@ -94,14 +98,17 @@ func (f *flags) resolve(urls []string) (err error) {
 	if err := f.targets(urls); err != nil {
 		return err
 	}
+	if err := f.ranges(); err != nil {
+		return err
+	}
 	switch {
-	case f.findMax && (f.cfg.Closed || f.arrivals != ""):
-		return usagef("--find-max chooses the rate: leave --closed and --arrivals away")
+	case f.findMax && (f.cfg.Closed || f.arrivals != "" || f.part != "" || f.given("duration")):
+		return usagef("--find-max chooses rate and length, and searches alone: leave --closed, --arrivals, --part and --duration away")
 	case f.cfg.Closed && (f.arrivals != "" || f.rate > 0):
 		return usagef("--closed has no arrivals: leave --rate and --arrivals away")
 	case f.arrivals != "" && f.rate > 0:
 		return usagef("--rate and --arrivals exclude each other")
-	case f.rate < 0:
+	case f.given("rate") && f.rate <= 0:
 		return usagef("--rate must be above 0")
 	case f.arrivals == "" && f.rate == 0:
 		f.rate = 100
@@ -113,6 +120,9 @@ func (f *flags) resolve(urls []string) (err error) {
 		if f.cfg.Curve, err = arrival.Parse(f.arrivals); err != nil {
 			return usage(err)
 		}
+		if err := arrival.Whole(f.cfg.Curve, f.cfg.RunUp+f.cfg.Duration); err != nil {
+			return usage(err)
+		}
 	}
 	if f.objectives, err = search.ParseSLO(f.slo); err != nil {
 		return usage(err)
@@ -121,20 +131,60 @@ func (f *flags) resolve(urls []string) (err error) {
 		return usagef("--find-max needs --slo")
 	}
 	if f.part != "" {
-		if n, err := fmt.Sscanf(f.part, "%d/%d", &f.cfg.Part, &f.cfg.Parts); n != 2 || err != nil || f.cfg.Part < 1 || f.cfg.Part > f.cfg.Parts {
+		part, of, _ := strings.Cut(f.part, "/")
+		n, bad := strconv.Atoi(part)
+		parts, bad2 := strconv.Atoi(of)
+		if bad != nil || bad2 != nil || n < 1 || n > parts {
 			return usagef("--part %q is not such as 1/4", f.part)
 		}
-		f.cfg.Part--
+		f.cfg.Part, f.cfg.Parts = n-1, parts
 	}
 	if f.startAt != "" {
 		if f.cfg.StartAt, err = time.Parse(time.RFC3339, f.startAt); err != nil {
 			return usagef("--start-at: %w", err)
 		}
 	}
-	if f.cfg.Duration <= 0 || f.cfg.RunUp < 0 || f.trial <= 0 {
-		return usagef("--duration and --trial must be above 0, --run-up not below")
+	if err := saveable("--json", f.json); err != nil {
+		return err
 	}
-	return f.program(urls)
+	if err := saveable("--html", f.html); err != nil {
+		return err
+	}
+	if _, err := procs.Sum(f.serverPIDs); err != nil {
+		return usagef("--server-pid: %w", err)
+	}
+	if err := f.program(urls); err != nil {
+		return err
+	}
+	if h, ok := f.cfg.Curve.(*arrival.Herd); ok {
+		f.cfg.Program.Users.Herd = h.People()
+	}
+	if foreign := f.cfg.Program.Foreign; f.rehearsal && len(foreign) > 0 {
+		return usagef("--rehearsal must not draw real money, and %s is of a red packet that the scenario does not fund: let setup fund it, and leave its --var away", foreign[0])
+	}
+	return nil
+}
+
+// ranges refuses what load.Config would take for "the default, please".
+func (f *flags) ranges() error {
+	for _, c := range []struct {
+		flag string
+		ok   bool
+		want string
+	}{
+		{"duration", f.cfg.Duration > 0, "above 0"}, {"trial", f.trial > 0, "above 0"}, {"timeout", f.cfg.Timeout > 0, "above 0"}, {"max-lag", f.cfg.MaxLag > 0, "above 0"},
+		{"connections", f.cfg.Connections > 0, "above 0"}, {"loops", f.cfg.Loops > 0, "above 0"},
+		{"run-up", f.cfg.RunUp >= 0, "0 or more"}, {"hold", f.hold >= 0, "0 or more"}, {"spin", f.cfg.Spin >= 0, "0 or more"}, {"tolerance", f.tolerance >= 0, "0 or more"},
+		{"max-connections", f.cfg.MaxConnections >= 0, "0 or more"}, {"max-users", f.cfg.MaxUsers >= 0, "0 or more"},
+	} {
+		if !c.ok {
+			return usagef("--%s must be %s", c.flag, c.want)
+		}
+	}
+	if most := f.cfg.MaxConnections; most > 0 && f.cfg.Connections > most {
+		return usagef("--connections %d is above --max-connections %d", f.cfg.Connections, most)
+	}
+	return nil
 }
 
 // targets checks the URLs; who aims at another machine must say that it is theirs.
@@ -170,6 +220,16 @@ func (f *flags) program(urls []string) (err error) {
 		vars[k] = strings.Split(v, ",")
 	}
 	if f.scenario != "" {
+		for _, name := range []string{"method", "body", "header", "expect"} {
+			if f.given(name) {
+				return usagef("--%s is of the one request, and --scenario says what is sent: leave one away", name)
+			}
+		}
+		for _, raw := range urls {
+			if u, err := url.Parse(raw); err != nil || strings.Trim(u.Path, "/") != "" {
+				return usagef("%s: --scenario has the paths, so give only http://host:port", raw)
+			}
+		}
 		if f.cfg.Program, err = scenario.Load(f.scenario, vars); err != nil {
 			return usage(err)
 		}

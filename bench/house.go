@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"sluice/bench/load/search"
 	"sluice/bench/load/token"
 )
 
@@ -97,8 +98,16 @@ func (f *flags) secrets(now time.Time) (*token.Minter, error) {
 	if kid == "" {
 		return nil, usagef("--token-kid is missing")
 	}
-	life := time.Hour + 2*(f.cfg.RunUp+f.cfg.Duration+f.hold)
-	return token.New(kid, secret, now.Add(life)), nil
+	return token.New(kid, secret, now.Add(time.Hour+f.lasts(now))), nil
+}
+
+// lasts is how long a run may take at most, from now on.
+func (f *flags) lasts(now time.Time) time.Duration {
+	wait := max(f.cfg.StartAt.Sub(now), 0)
+	if !f.findMax {
+		return wait + 2*(f.cfg.RunUp+f.cfg.Duration)
+	}
+	return wait + search.MaxTrials*2*(f.cfg.RunUp+f.trial+f.cfg.Timeout) + 10*max(f.hold, 4*f.trial)
 }
 
 // needsTokens says whether the scenario speaks to the house's own API.

@@ -13,12 +13,22 @@ import (
 	"sluice/bench/load/search"
 )
 
+// files wants least to most of them, and says how when it is otherwise.
+func files(least, most int, how string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usagef("%s: %s", cmd.Name(), how)
+		}
+		return nil
+	}
+}
+
 func mergeCommand() *cobra.Command {
 	var json, html, slo string
 	cmd := &cobra.Command{
 		Use:   "merge RESULT.json...",
 		Short: "Sum the results of several workers of one run",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  files(1, 1<<20, "which results? As in: sluice bench merge 1.json 2.json --json all.json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []*record.Result
 			for _, path := range args {
@@ -55,7 +65,7 @@ func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RESULT.json [--html FILE]",
 		Short: "Show a result again, as text or as a page",
-		Args:  cobra.ExactArgs(1),
+		Args:  files(1, 1, "which result? As in: sluice bench report run.json --html run.html"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := record.Read(args[0])
 			if err != nil {
@@ -74,7 +84,7 @@ func cleanupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cleanup LIST",
 		Short: "Close the red packets that a killed rehearsal left behind",
-		Args:  cobra.ExactArgs(1),
+		Args:  files(1, 1, "which list? As in: sluice bench cleanup rehearsal-20270205T120000.ids -c sluice.yaml"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := rehearsal.ReadList(args[0])
 			if err != nil {

@@ -14,8 +14,8 @@ import (
 //
 //	Hits(t) = Users * sum over r = 0..Repeats of F(t - r*Every)
 //
-// The users of a repeat are those of the first try again, because users are numbered by arrival
-// modulo the number of users. Make Herd by NewHerd, which tabulates F.
+// The users of a repeat are those of the first try again: who runs the curve numbers users by arrival
+// modulo People. Make Herd by NewHerd, which tabulates F.
 type Herd struct {
 	Users          float64
 	At             time.Duration
@@ -74,6 +74,9 @@ func (h *Herd) law(x, sk, med float64) float64 {
 	}
 	return sum / weight
 }
+
+// People is the number of different users.
+func (h *Herd) People() uint64 { return uint64(math.Ceil(h.Users)) }
 
 func (h *Herd) share(t float64) float64 {
 	x := (t - h.from) / h.step

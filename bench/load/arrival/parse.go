@@ -114,3 +114,19 @@ func (p *params) span(key string, def time.Duration) time.Duration {
 	}
 	return d
 }
+
+// Whole says whether a run that ends at end sees what its curve is about: the herd, or the surge
+// whenever it comes.
+func Whole(c Curve, end time.Duration) error {
+	switch c := c.(type) {
+	case *Herd:
+		if all := c.Users * float64(c.Repeats+1); c.Hits(end) < 0.99*all {
+			return fmt.Errorf("%w: of %.0f arrivals of the herd only %.0f come before the run ends after %s: make it longer", ErrSyntax, all, c.Hits(end), end)
+		}
+	case Surge:
+		if last := c.Before + 2*c.Rise + c.For; last > end {
+			return fmt.Errorf("%w: the surge may last until %s, and the run ends after %s: make it longer, or before= less", ErrSyntax, short(last), end)
+		}
+	}
+	return nil
+}

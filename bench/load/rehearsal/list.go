@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -23,12 +24,16 @@ type List struct {
 	err  error
 }
 
-// NewList opens the list; path "" keeps it in memory.
+// NewList begins a list; path "" keeps it in memory. One that is there already is another rehearsal's,
+// which is not over: it is left as it is.
 func NewList(path string) (*List, error) {
 	if path == "" {
 		return &List{}, nil
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("rehearsal: %w: it tells what another rehearsal left behind: sluice bench cleanup %s, then remove it", err, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rehearsal: %w", err)
 	}
@@ -53,6 +58,14 @@ func (l *List) All() (ids []string, fen int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string(nil), l.ids...), l.fen, l.err
+}
+
+// Path is the list's file; "" when it is kept in memory only.
+func (l *List) Path() string {
+	if l.file == nil {
+		return ""
+	}
+	return l.file.Name()
 }
 
 // Close closes the file; when nothing was left to clean up it is removed.
@@ -80,10 +93,14 @@ func ReadList(path string) ([]string, error) {
 	}
 	defer f.Close()
 	var ids []string
-	for s := bufio.NewScanner(f); s.Scan(); {
+	s := bufio.NewScanner(f)
+	for s.Scan() {
 		if id := strings.TrimSpace(s.Text()); id != "" {
 			ids = append(ids, id)
 		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("rehearsal: %s: %w", path, err)
 	}
 	return ids, nil
 }
