@@ -21,7 +21,7 @@ func (p *parts) newPayouts(store ledger.Outbox) (run func(context.Context) error
 		provider = &payout.Webhook{URL: p.cfg.Payout.URL, Secret: []byte(p.cfg.Payout.Secret)}
 	}
 	worker, err := payout.New(payout.Config{
-		Ledger: store, Providers: payout.All(provider), Tries: p.cfg.Payout.Tries,
+		Ledger: store, Providers: payout.All(payout.Rehearsal{Next: provider}), Tries: p.cfg.Payout.Tries,
 		Metrics: payout.NewMetrics(p.registry), Logger: p.log,
 	})
 	if err != nil {

@@ -279,7 +279,8 @@ type Users struct {
 	Epoch uint64 `yaml:"epoch"`
 }
 
-// Payout is where won money goes.
+// Payout is where won money goes; but not that of users called rehearsal-..., who are nobody
+// (sluice bench --rehearsal).
 type Payout struct {
 	// Provider is auto (pays at once; for development) or webhook; "" means auto.
 	Provider string `yaml:"provider"`

@@ -42,6 +42,13 @@ func (w *Win) Kind() Kind {
 	return Wallet
 }
 
+// RehearsalUID begins the uid of everybody who takes part in a rehearsal (`sluice bench --rehearsal`).
+const RehearsalUID = "rehearsal-"
+
+// Play says that nobody is to be paid: a rehearsal's user won. A refund is none of these: what a
+// sender paid in goes back to him.
+func (p *Payout) Play() bool { return p.Kind != Refund && strings.HasPrefix(p.UID, RehearsalUID) }
+
 // PayState of a pay-out.
 type PayState uint8
 

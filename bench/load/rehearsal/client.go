@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 // ErrRefused is wrapped when the server did not do what was asked.
 var ErrRefused = errors.New("the server refused")
 
-var errLater = errors.New("later")
+var errLater = errors.New("not now")
 
 // Client funds on the public listener and closes on the admin one.
 type Client struct {
@@ -108,7 +109,7 @@ func (c *Client) token(uid, scope string) string {
 	return string(c.Minter.Append(nil, []byte(uid), scope))
 }
 
-// insist calls again while the server says "later" (429, 503): all calls here may be repeated, since
+// insist calls again while the server says "later" (429, 503) or an answer is lost: all calls here may be repeated, since
 // funding carries an Idempotency-Key.
 func (c *Client) insist(ctx context.Context, method, address, bearer, key string, in, out any) (err error) {
 	for try := range 10 {
@@ -145,8 +146,12 @@ func (c *Client) call(ctx context.Context, method, address, bearer, key string, 
 		}
 	}
 	res, err := http.DefaultClient.Do(req)
-	if err != nil {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "dial": // nobody is there
 		return fmt.Errorf("rehearsal: %w", err)
+	case err != nil: // it may have been done, and only the answer is lost: ask again
+		return fmt.Errorf("rehearsal: %w: %w", errLater, err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))

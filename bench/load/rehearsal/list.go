@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Prefix begins every uid of a rehearsal.
+// Prefix begins every uid of a rehearsal; settle knows it too (ledger.RehearsalUID).
 const Prefix = "rehearsal-"
 
 // Header marks every request of a rehearsal.

@@ -85,9 +85,12 @@ func TestARehearsalClosesWhatItFundedAlsoAfterAKill(t *testing.T) {
 func TestLaterIsNotTheEnd(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if calls++; calls == 1 {
+		switch calls++; calls {
+		case 1:
 			w.WriteHeader(503)
 			return
+		case 2:
+			panic(http.ErrAbortHandler) // done perhaps, but the answer is lost
 		}
 		fmt.Fprint(w, `{"id":"rp1","state":"open"}`)
 	}))

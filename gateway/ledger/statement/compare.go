@@ -79,7 +79,9 @@ type row struct {
 // Payouts compares a wallet's, coupon service's or refund statement with the
 // pay-outs done in the window. fn hears each difference.
 func Payouts(ctx context.Context, l Book, o Options, file io.Reader, fn func(Difference)) (Report, error) {
-	mine := func(p ledger.Payout) bool { return len(o.Kinds) == 0 || slices.Contains(o.Kinds, p.Kind) }
+	mine := func(p ledger.Payout) bool { // no wallet has heard of what was only played
+		return !p.Play() && (len(o.Kinds) == 0 || slices.Contains(o.Kinds, p.Kind))
+	}
 	turn := func(p ledger.Payout) row {
 		return row{p.Key, p.Amount, p.DoneAt, p.State == ledger.Paid, p.State.String()}
 	}

@@ -86,6 +86,28 @@ func TestEveryKindOfDifferenceIsNamed(t *testing.T) {
 	f(strings.Replace(good, "rp.w1,100,a\n", "", 1), "") // recorded at 00:00: yesterday's statement has it
 }
 
+func TestWhatWasOnlyPlayedIsInNoStatement(t *testing.T) {
+	ctx, l := context.Background(), book(t)
+	_, _, err := l.PutRedPacket(ctx, ledger.RedPacket{ID: "play", Sender: "rehearsal-s", Amount: 100, Count: 1, State: ledger.Funded})
+	if err == nil {
+		err = l.Settle(ctx, []ledger.Batch{{From: ledger.Position{Epoch: 1, Seq: 10}, To: ledger.Position{Epoch: 1, Seq: 11},
+			Wins: []ledger.Win{{RedPacket: "play", UID: "rehearsal-b-1", N: "1", Amount: 100, Epoch: 1, Seq: 11}}}})
+	}
+	if err == nil {
+		_, err = l.Claim(ctx, 9, time.Minute)
+	}
+	if err == nil {
+		err = l.Done(ctx, []ledger.Outcome{{Key: "play.w0", Reference: "rehearsal", At: day.Add(time.Hour)}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := statement.Payouts(ctx, l, statement.Options{From: day, To: day.AddDate(0, 0, 1)}, strings.NewReader(good), func(d statement.Difference) { t.Error(d) })
+	if err != nil || r.Matched != 7 {
+		t.Error(r, err)
+	}
+}
+
 func TestPaymentsAreCompared(t *testing.T) {
 	f := func(csv, want string) {
 		t.Helper()
