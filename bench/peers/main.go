@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,6 +90,22 @@ func parse() (o options, err error) {
 		o.conns = append(o.conns, n)
 	}
 	o.cases = strings.Split(cases, ",")
+	for _, name := range o.cases {
+		if _, err := program(name, &peer{open: []string{"x"}, sold: "y"}); err != nil {
+			return o, err
+		}
+	}
+	for _, key := range strings.Split(o.peers, ",") {
+		if !slices.Contains([]string{"sluice", "before", "nginx", "plain", "file"}, key) {
+			return o, fmt.Errorf("-peers: no peer is called %q", key)
+		}
+	}
+	if o.run <= 0 || o.rounds < 1 || o.shares < 1 {
+		return o, fmt.Errorf("-run, -rounds and -shares must be above 0")
+	}
+	if err := os.MkdirAll(filepath.Dir(o.html), 0o755); err != nil {
+		return o, fmt.Errorf("-html: %w", err)
+	}
 	return o, nil
 }
 
@@ -102,7 +119,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer house.close()
-	if err := equal(house.peers); err != nil {
+	if err := equal(house.peers, slices.Contains(o.cases, "get")); err != nil {
 		return err
 	}
 	switch sluice := house.peers[0]; {
@@ -118,13 +135,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(o.html), 0o755); err != nil {
-		return err
-	}
+	printTable(os.Stdout, rows) // first: a page that cannot be written takes no figures along
 	if err := page(o, rows).Save(o.html); err != nil {
 		return err
 	}
-	printTable(os.Stdout, rows)
 	fmt.Println("page:", o.html)
 	fmt.Println(lastLine(rows))
 	return nil

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +39,7 @@ func TestNginxAndPlainGoAnswerAlikeAndAreMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	peers := []*peer{ng, pl}
-	if err := equal(peers); err != nil {
+	if err := equal(peers, true); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := measure(t.Context(), options{run: 100 * time.Millisecond, rounds: 1, conns: []int{8}, cases: []string{"hello", "get", "win", "lose", "mixed", "enter"}}, peers)
@@ -69,4 +71,22 @@ func TestTheLastLineHoldsTheRatios(t *testing.T) {
 	if err := page(options{conns: []int{64, 512}}, rows).Write(&b); err != nil || !strings.Contains(b.String(), "512 connections") {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestMistakesInFlagsAreFoundBeforeAnythingIsStarted(t *testing.T) {
+	f := func(says string, args ...string) {
+		t.Helper()
+		flag.CommandLine = flag.NewFlagSet("peers", flag.ContinueOnError)
+		os.Args = append([]string{"peers", "-html", filepath.Join(t.TempDir(), "p.html")}, args...)
+		if _, err := parse(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v, want %q", args, err, says)
+		}
+	}
+	args, line := os.Args, flag.CommandLine
+	defer func() { os.Args, flag.CommandLine = args, line }()
+	f("no case is called", "-cases", "hello,draw")
+	f("no peer is called", "-peers", "sluice,apache")
+	f("above 0", "-rounds", "0")
+	f("-connections", "-connections", "64,x")
+	f("-html", "-html", "/proc/none/p.html")
 }
