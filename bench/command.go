@@ -233,6 +233,9 @@ func (f *flags) muster(now time.Time) (*crew, error) {
 		if f.admin == "" || f.adminToken == "" {
 			return nil, usagef("--rehearsal must close what it funds: give -c sluice.yaml or --data DIR, or --admin URL with SLUICE_ADMIN_TOKEN")
 		}
+		if _, err := load.Origin(f.admin); err != nil {
+			return nil, usagef("--admin: %w", err)
+		}
 		mark = now.UTC().Format("20060102T150405")
 		if path = f.rehearsalList; path == "" {
 			path = "rehearsal-" + mark + ".ids"
@@ -251,6 +254,11 @@ func (f *flags) muster(now time.Time) (*crew, error) {
 
 // prepare funds what the scenario's setup asks for.
 func (c *crew) prepare(ctx context.Context) error {
+	if c.f.rehearsal {
+		if err := c.client.CanClose(ctx); err != nil {
+			return err
+		}
+	}
 	p := c.f.cfg.Program
 	c.client.Run = fmt.Sprintf("bench-%d", time.Now().UnixNano())
 	for i := range p.Funds {

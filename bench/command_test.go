@@ -185,6 +185,9 @@ func TestWhatCannotBeMeantIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	f("--part", url, "--part", "5/4")
 	f("searches alone", url, "--find-max", "--slo", "p99<1s", "--part", "1/2")
 	f("searches alone", url, "--find-max", "--slo", "p99<1s", "-d", "1m")
+	f("more than this process may open", url, "--connections", "100000000")
+	f("is over", url, "--start-at", "2020-01-01T00:00:00Z")
+	f("status 99999", url, "--expect", "99999")
 	f("--server-pid", url, "--server-pid", "999999999")
 	f("--json", url, "--json", filepath.Join(dir, "none", "x.json"))
 	f("--html", url, "--html", dir)
@@ -212,6 +215,11 @@ func TestWhatCannotBeMeantIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	}
 	if requests != 0 {
 		t.Errorf("%d requests were sent", requests)
+	}
+	rehearse = append(rehearse[:len(rehearse)-2], "--scenario", "preset:draw", "--rehearsal-list", filepath.Join(dir, "list2"), "--admin")
+	f("is not a URL", append(rehearse, "here")...)
+	if code, out := bench(t, append(rehearse, "http://127.0.0.1:1")...); code != 1 || requests != 0 || !strings.Contains(out, "nothing was") {
+		t.Errorf("a rehearsal that nobody can clean up: exit %d, %d requests\n%s", code, requests, out)
 	}
 }
 

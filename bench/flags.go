@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,6 +144,9 @@ func (f *flags) resolve(urls []string) (err error) {
 		if f.cfg.StartAt, err = time.Parse(time.RFC3339, f.startAt); err != nil {
 			return usagef("--start-at: %w", err)
 		}
+		if time.Until(f.cfg.StartAt) < 0 {
+			return usagef("--start-at %s is over: the other workers would be ahead", f.startAt)
+		}
 	}
 	if err := saveable("--json", f.json); err != nil {
 		return err
@@ -183,6 +187,13 @@ func (f *flags) ranges() error {
 	}
 	if most := f.cfg.MaxConnections; most > 0 && f.cfg.Connections > most {
 		return usagef("--connections %d is above --max-connections %d", f.cfg.Connections, most)
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return usagef("limit of open files: %w", err)
+	}
+	if most := max(f.cfg.Connections, f.cfg.MaxConnections); uint64(most) > files.Cur {
+		return usagef("%d connections are more than this process may open files (%d): raise ulimit -n, or spread them over workers", most, files.Cur)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func resolve(ctx context.Context, raw string) (target, error) {
 	port := 80
 	if p := u.Port(); p != "" {
 		if port, err = strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
-			return target{}, fmt.Errorf("%w: port of %q", ErrConfig, raw)
+			return target{}, fmt.Errorf("%w: the port of %q is not from 1 to 65535", ErrConfig, raw)
 		}
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())

@@ -20,6 +20,9 @@ import (
 // ErrRefused is wrapped when the server did not do what was asked.
 var ErrRefused = errors.New("the server refused")
 
+// ErrUnknown is wrapped when the server knows no such red packet.
+var ErrUnknown = errors.New("no such red packet")
+
 var errLater = errors.New("not now")
 
 // Client funds on the public listener and closes on the admin one.
@@ -85,6 +88,15 @@ func (c *Client) opened(ctx context.Context, id, sender string) error {
 		}
 	}
 	return fmt.Errorf("rehearsal: red packet %s is %q after %s, not open: does settle run?", id, state, wait)
+}
+
+// CanClose closes a red packet that does not exist: before the first fen is funded it is known whether
+// address and token serve to close what will be.
+func (c *Client) CanClose(ctx context.Context) error {
+	if _, _, err := c.Close(ctx, []string{"none"}); err != nil && !errors.Is(err, ErrUnknown) {
+		return fmt.Errorf("rehearsal: what it would fund could not be closed again, so nothing was: %w", err)
+	}
+	return nil
 }
 
 // Close closes red packets by the admin API and returns those that could not be closed.
@@ -160,6 +172,9 @@ func (c *Client) call(ctx context.Context, method, address, bearer, key string, 
 	}
 	if res.StatusCode == 429 || res.StatusCode == 503 {
 		return fmt.Errorf("rehearsal: %s %s: %w: %w: %s %.200s", method, address, ErrRefused, errLater, res.Status, bytes.TrimSpace(text))
+	}
+	if res.StatusCode == 404 && bytes.Contains(text, []byte(`"not_found"`)) {
+		return fmt.Errorf("rehearsal: %s %s: %w: %w", method, address, ErrRefused, ErrUnknown)
 	}
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("rehearsal: %s %s: %w: %s %.200s", method, address, ErrRefused, res.Status, bytes.TrimSpace(text))

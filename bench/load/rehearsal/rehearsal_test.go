@@ -82,6 +82,21 @@ func TestARehearsalClosesWhatItFundedAlsoAfterAKill(t *testing.T) {
 	}
 }
 
+func TestWhetherItCanBeClosedIsKnownBeforeItIsFunded(t *testing.T) {
+	answer := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(404)
+		fmt.Fprint(w, answer)
+	}))
+	defer s.Close()
+	c := &Client{Admin: s.URL, Now: time.Now}
+	for text, want := range map[string]bool{`{"error":{"code":"not_found"}}`: true, `{"error":{"code":"no_route"}}`: false} {
+		if answer = text; (c.CanClose(t.Context()) == nil) != want {
+			t.Errorf("%s: %v", text, c.CanClose(t.Context()))
+		}
+	}
+}
+
 func TestLaterIsNotTheEnd(t *testing.T) {
 	calls := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -205,6 +205,9 @@ func (c *compiler) request(r *request, funds bool, fen int64) (err error) {
 		if len(e.Status) > 0 {
 			out.Statuses = map[int]bool{}
 			for _, s := range e.Status {
+				if s < 100 || s > 599 {
+					return fmt.Errorf("expect: no server answers with status %d", s)
+				}
 				out.Statuses[s] = true
 			}
 		}

@@ -96,6 +96,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	f("steps: [{request: {path: \"a b\"}}]", "begins with /")
 	f("vars: {rp: [\"a b\"]}\nsteps: [{draw: {redpacket: \"${rp}\"}}]", "has a space")
 	f("vars: {rp: [\"a\\r\\nb\"]}\nsteps: [{draw: {redpacket: \"${rp}\"}}]", "control character")
+	f("steps: [{enter: {room: r, expect: {status: [20]}}}]", "status 20")
 	f("users: {prefix: \"a b\"}\nsteps: [{enter: {room: r}}]", "prefix")
 }
 
