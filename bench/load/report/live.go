@@ -26,9 +26,9 @@ func (l *Live) Show(rs []*record.Recorder, at time.Duration) {
 	s := record.Look(rs, at)
 	rate := float64(s.Requests-l.last) / max((at-l.at).Seconds(), 1e-3)
 	l.last, l.at = s.Requests, at
-	const cells = 20
+	const cells = 5 // all of it fits into 80 columns: a line that wraps cannot be written over
 	done := min(cells, int(cells*at/max(l.total, 1)))
-	text := fmt.Sprintf("%s%s %5.1fs  %8.0f/s  done %d  errors %d  p50 %s  p99 %s  own lag p99 %s", strings.Repeat("#", done), strings.Repeat(".", cells-done),
+	text := fmt.Sprintf("%s%s %.1fs %.0f/s done %d errors %d p50 %s p99 %s lag %s", strings.Repeat("#", done), strings.Repeat(".", cells-done),
 		at.Seconds(), rate, s.Requests, s.Errors, Span(float64(s.P50)/1e3), Span(float64(s.P99)/1e3), Span(float64(s.LagP99)/1e3))
 	fmt.Fprintf(l.w, "\r%-*s", l.width, text)
 	l.width = len(text)

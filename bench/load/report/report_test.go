@@ -40,10 +40,23 @@ func TestThePageHoldsEveryPartOfTheRun(t *testing.T) {
 func TestTheSummaryNamesWhatMatters(t *testing.T) {
 	var b strings.Builder
 	Text(&b, sample())
-	for _, piece := range []string{"requests   2000 (1000/s)", "outcomes   won 2000", "latency (intended to done)            5.", "objective  p99<5ms                  MISSED", "highest    900/s held (error bar 880..950/s)", "NOT CLOSED: rp9", "INVALID    because"} {
+	for _, piece := range []string{"requests   2000 (1000/s)", "outcomes   won 2000", "latency (intended to done)            5.", "objective  p99<5ms                  MISSED", "highest    900/s held (error bar 880..950/s)", "NOT CLOSED: rp9", "answers    show: 40 bytes in the mean", "INVALID    because"} {
 		if !strings.Contains(b.String(), piece) {
 			t.Errorf("no %q in\n%s", piece, b.String())
 		}
+	}
+}
+
+func TestTheLiveLineFitsIntoATerminal(t *testing.T) {
+	rec := record.New(1, 0, time.Minute, 100*time.Millisecond)
+	for i := range int64(90000) {
+		rec.Add(&record.Hit{Intended: i * 1e5, Taken: i*1e5 + 2e7, Sent: i*1e5 + 2e7, At: i*1e5 + 1e9, Unexpected: i%3 == 0})
+	}
+	var b strings.Builder
+	l := NewLive(&b, time.Minute)
+	l.Show([]*record.Recorder{rec}, 9*time.Second)
+	if line := strings.Trim(b.String(), "\r"); len(line) >= 80 || !strings.Contains(line, "done 90000 errors 30000 p50 1.00s p99 1.00s lag 20.0ms") {
+		t.Errorf("%d columns: %s", len(line), line)
 	}
 }
 

@@ -35,6 +35,9 @@ func Text(w io.Writer, r *record.Result) {
 		}
 	}
 	p("")
+	for _, s := range r.Steps {
+		p("answers    %s: %.0f bytes in the mean, p99 %d, largest %d", s.Name, s.SizeMean, s.SizeP99, s.SizeMax)
+	}
 	p("generator  %.2f us CPU a request", r.Generator.CPUMicrosReq)
 	if s := r.Server; s != nil {
 		p("server     %.2f us CPU a request, %.0f requests a CPU-second", s.CPUMicrosReq, s.ReqPerCPUSec)
