@@ -15,7 +15,7 @@
 //	0  the run is valid, and every objective held
 //	1  it could not be run
 //	2  usage: flags, scenario, curve, objectives, or a target that is not owned
-//	3  an objective was missed
+//	3  an objective was missed, or no rate holds them (--find-max)
 //	4  the run is invalid: the generator was the limit
 //	5  worse than the baseline
 //

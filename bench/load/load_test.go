@@ -87,6 +87,9 @@ func TestFrozenServerShowsInTheTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("took %s; lag p99 %g us", time.Since(start), res.Lag.P99)
+	if !res.Valid {
+		t.Skipf("this machine is too busy to tell: %v", res.Invalid)
+	}
 	for _, q := range []float64{0.9, 0.99, 0.999} {
 		want := freeze.Seconds() - (1-q)*run.Seconds()
 		if got := res.Latency.At(q*100) / 1e6; math.Abs(got-want) > 0.05*want {
