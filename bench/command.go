@@ -238,7 +238,7 @@ func (f *flags) muster(now time.Time) (*crew, error) {
 		}
 		mark = now.UTC().Format("20060102T150405")
 		if path = f.rehearsalList; path == "" {
-			path = "rehearsal-" + mark + ".ids"
+			path = fmt.Sprintf("rehearsal-%s-%d.ids", mark, os.Getpid()) // workers of one run share the second
 		}
 		f.cfg.Program.Users.Prefix = rehearsal.Prefix + f.cfg.Program.Users.Prefix
 		f.cfg.Headers = rehearsal.Header + ": " + mark + "\r\n"

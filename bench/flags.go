@@ -88,7 +88,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	s.Float64Var(&f.tolerance, "tolerance", 0.10, "share by which a run may be worse than its baseline")
 	s.IntSliceVar(&f.serverPIDs, "server-pid", nil, "local server processes, to measure their CPU")
 	s.BoolVar(&f.rehearsal, "rehearsal", false, "mark users, red packets and money, and close afterwards what was funded")
-	s.StringVar(&f.rehearsalList, "rehearsal-list", "", "file of what the rehearsal funded; empty: rehearsal-TIME.ids")
+	s.StringVar(&f.rehearsalList, "rehearsal-list", "", "file of what the rehearsal funded; empty: rehearsal-TIME-PID.ids")
 	s.BoolVar(&f.own, "i-own-this-target", false, "say so, for a target that is not this machine")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "no live view")
 	s.StringToStringVar(&f.labels, "label", nil, "NAME=VALUE kept in the result, such as machine=8c16g")

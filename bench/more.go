@@ -84,7 +84,7 @@ func cleanupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cleanup LIST",
 		Short: "Close the red packets that a killed rehearsal left behind",
-		Args:  files(1, 1, "which list? As in: sluice bench cleanup rehearsal-20270205T120000.ids -c sluice.yaml"),
+		Args:  files(1, 1, "which list? As in: sluice bench cleanup rehearsal-20270205T120000-4711.ids -c sluice.yaml"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := rehearsal.ReadList(args[0])
 			if err != nil {
