@@ -196,6 +196,12 @@ func TestRefusedConnectionsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
+func TestConnectionsThatAreAllUpAreNotTooLate(t *testing.T) {
+	if _, err := Run(t.Context(), Config{Targets: []string{serve(t, hello)}, Program: single(t, "/"), Curve: arrival.Constant{Rate: 10}, Duration: 100 * time.Millisecond, Connections: 1, Timeout: time.Nanosecond}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCancelEndsTheRunEarly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

@@ -223,7 +223,7 @@ func (l *loop) connect(ctx context.Context, n int) error {
 				l.ready(c, e.Events)
 			}
 		}
-		if l.now() > deadline || ctx.Err() != nil || l.live == 0 && tries >= 2*n+64 {
+		if l.idle.size < n && (l.now() > deadline || ctx.Err() != nil || l.live == 0 && tries >= 2*n+64) {
 			return fmt.Errorf("load: only %d of %d connections to %s came up within %s: is it listening, and is the limit of open files (ulimit -n) high enough?",
 				l.idle.size, n, l.targets[0].addr, l.cfg.Timeout)
 		}
