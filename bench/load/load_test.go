@@ -16,6 +16,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"sluice/bench/load/arrival"
+	"sluice/bench/load/record"
 	"sluice/bench/load/scenario"
 	"sluice/bench/load/token"
 )
@@ -69,6 +70,29 @@ func TestFrozenServerShowsInTheTail(t *testing.T) {
 	if testing.Short() {
 		freeze, run = time.Second, 2*time.Second
 	}
+	res := frozen(t, freeze, run)
+	for again := 0; !res.Valid && again < 2; again++ {
+		res = frozen(t, freeze, run)
+	}
+	if !res.Valid {
+		t.Skipf("this machine is too busy to tell: %v", res.Invalid)
+	}
+	for _, q := range []float64{0.9, 0.99, 0.999} {
+		want := freeze.Seconds() - (1-q)*run.Seconds()
+		if got := res.Latency.At(q*100) / 1e6; math.Abs(got-want) > 0.05*want {
+			t.Errorf("p%g is %.3f s, theory %.3f s", q*100, got, want)
+		}
+	}
+	if res.Errors != 0 || res.Requests != int64(500*run.Seconds()) {
+		t.Errorf("%d requests, %v", res.Requests, res.Failures)
+	}
+	if svc := res.Wait.Max; svc < 1e5 {
+		t.Errorf("64 connections cannot have held all that waited; wait max is %g us", svc)
+	}
+}
+
+// frozen is a run against a server that answers nothing for a while from its second second on.
+func frozen(t *testing.T, freeze, run time.Duration) *record.Result {
 	var gate sync.RWMutex
 	url := serve(t, func(ctx *fasthttp.RequestCtx) {
 		gate.RLock()
@@ -87,21 +111,7 @@ func TestFrozenServerShowsInTheTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("took %s; lag p99 %g us", time.Since(start), res.Lag.P99)
-	if !res.Valid {
-		t.Skipf("this machine is too busy to tell: %v", res.Invalid)
-	}
-	for _, q := range []float64{0.9, 0.99, 0.999} {
-		want := freeze.Seconds() - (1-q)*run.Seconds()
-		if got := res.Latency.At(q*100) / 1e6; math.Abs(got-want) > 0.05*want {
-			t.Errorf("p%g is %.3f s, theory %.3f s", q*100, got, want)
-		}
-	}
-	if res.Errors != 0 || res.Requests != int64(500*run.Seconds()) {
-		t.Errorf("%d requests, %v", res.Requests, res.Failures)
-	}
-	if svc := res.Wait.Max; svc < 1e5 {
-		t.Errorf("64 connections cannot have held all that waited; wait max is %g us", svc)
-	}
+	return res
 }
 
 func TestScenarioExtractsRepeatsAndSignsTokens(t *testing.T) {

@@ -45,9 +45,11 @@ func (w *Win) Kind() Kind {
 // RehearsalUID begins the uid of everybody who takes part in a rehearsal (`sluice bench --rehearsal`).
 const RehearsalUID = "rehearsal-"
 
-// Play says that nobody is to be paid: a rehearsal's user won. A refund is none of these: what a
-// sender paid in goes back to him.
-func (p *Payout) Play() bool { return p.Kind != Refund && strings.HasPrefix(p.UID, RehearsalUID) }
+// Played says that a win is none to be paid: a user of a rehearsal won from a sender of a rehearsal. Whoever
+// wins from, or against, anybody else is paid, whatever he is called.
+func Played(sender, winner string) bool {
+	return strings.HasPrefix(sender, RehearsalUID) && strings.HasPrefix(winner, RehearsalUID)
+}
 
 // PayState of a pay-out.
 type PayState uint8
@@ -86,6 +88,7 @@ type Payout struct {
 	N         string
 	Amount    int64 // fen
 	Prize     string
+	Played    bool      // nobody is to be called for it
 	At        time.Time // of the win or the close
 	State     PayState
 	Tries     int // since it was queued or retried

@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice/gateway/ledger"
@@ -127,6 +128,27 @@ func prizes(h *house) {
 	h.is(err, ledger.ErrNotFound)
 	_, err = h.l.Award(h.ctx, "zz", "u", "key-9")
 	h.is(err, ledger.ErrNotFound)
+}
+
+// A user may be called as those of a rehearsal are: he is paid all the same, unless the sender is one of them too.
+func rehearsals(h *house) {
+	play := red("play", 2)
+	play.Sender = "rehearsal-b-sender"
+	_, _, err := h.l.PutRedPacket(h.ctx, play)
+	h.must(err)
+	h.fund("real", 2)
+	b := batch("play", 0, 2)
+	b.Wins[0].UID = "rehearsal-b-1"
+	real := win("real", 0, 3)
+	real.UID = "rehearsal-b-1"
+	b.Wins, b.To.Seq = append(b.Wins, real), 3
+	h.settle(b)
+	h.settle(closing(7, 4, "real", 100))
+	var got []string
+	for _, p := range h.claim(10) {
+		got = append(got, say(p.Key, p.UID, p.Played))
+	}
+	h.eq(strings.Join(got, "; "), "play.w0 rehearsal-b-1 true; play.w1 u1 false; real.w0 rehearsal-b-1 false; real.r7 sender-real false")
 }
 
 func paging(h *house) {

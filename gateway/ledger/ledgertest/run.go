@@ -36,6 +36,7 @@ func Run(t *testing.T, open Open) {
 		"OutboxLosesNothing":                          outbox,
 		"OutboxKeepsLateWorkersOut":                   outboxLate,
 		"PrizesWithoutMoneyArePaidOutWithoutPostings": prizes,
+		"OnlyARehearsalAmongItselfIsPlayed":           rehearsals,
 		"PortalOfCouponsHasNoPaymentAndNoPostings":    couponsOnly,
 		"WinsArePagedAndComplete":                     paging,
 		"CorrectionsAreNewRows":                       corrections,

@@ -19,6 +19,7 @@ func (s *Store) describe(p *payout) ledger.Payout {
 	case ledger.EntryWin(0):
 		w := r.awards[p.entry.Index()]
 		out.Kind, out.UID, out.N, out.Amount, out.Prize, out.At = w.Kind(), w.UID, w.N, w.Amount, w.Prize, w.At
+		out.Played = ledger.Played(r.Sender, w.UID)
 	case ledger.EntryClose(0):
 		c := r.closes[p.entry.Index()]
 		out.Amount, out.At = c.Left, c.At

@@ -316,18 +316,17 @@ func TestWhatAProviderSaysCanAlwaysBeKept(t *testing.T) {
 	})
 }
 
-func TestNoWalletIsCalledForARehearsalButItsSenderGetsBackWhatHePaid(t *testing.T) {
+func TestNoWalletIsCalledForWhatWasOnlyPlayed(t *testing.T) {
 	f := &fake{calls: map[string]int{}}
 	pay := payout.Rehearsal{Next: f}
 	for _, p := range []ledger.Payout{
-		{Key: "real", Kind: ledger.Wallet, UID: "u1"}, {Key: "like", Kind: ledger.Coupon, UID: "rehearsals"},
-		{Key: "played", Kind: ledger.Wallet, UID: "rehearsal-b-1"}, {Key: "back", Kind: ledger.Refund, UID: "rehearsal-b-sender"},
+		{Key: "real", Kind: ledger.Wallet, UID: "rehearsal-u1"}, {Key: "played", Kind: ledger.Wallet, Played: true},
 	} {
 		if ref, err := pay.Pay(t.Context(), p); err != nil || ref == "" {
 			t.Errorf("%s: %q, %v", p.Key, ref, err)
 		}
 	}
-	if want := map[string]int{"real": 1, "like": 1, "back": 1}; !maps.Equal(f.calls, want) {
+	if want := map[string]int{"real": 1}; !maps.Equal(f.calls, want) {
 		t.Errorf("called %v, want %v", f.calls, want)
 	}
 }

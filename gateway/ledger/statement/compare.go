@@ -80,7 +80,7 @@ type row struct {
 // pay-outs done in the window. fn hears each difference.
 func Payouts(ctx context.Context, l Book, o Options, file io.Reader, fn func(Difference)) (Report, error) {
 	mine := func(p ledger.Payout) bool { // no wallet has heard of what was only played
-		return !p.Play() && (len(o.Kinds) == 0 || slices.Contains(o.Kinds, p.Kind))
+		return !p.Played && (len(o.Kinds) == 0 || slices.Contains(o.Kinds, p.Kind))
 	}
 	turn := func(p ledger.Payout) row {
 		return row{p.Key, p.Amount, p.DoneAt, p.State == ledger.Paid, p.State.String()}

@@ -37,9 +37,10 @@ func (p *payoutRow) dest() []any {
 
 func (p *payoutRow) payout() ledger.Payout {
 	p.Key, p.RedPacket, p.Share = ledger.PayoutKey(p.id, p.entry), p.id, p.entry.Index()
-	p.Kind, p.UID = ledger.Refund, p.sender
+	p.Kind, p.UID, p.Played = ledger.Refund, p.sender, false
 	if p.entry.IsWin() {
 		p.Kind, p.UID = (&ledger.Win{Amount: p.Amount, Prize: p.Prize}).Kind(), p.uid
+		p.Played = ledger.Played(p.sender, p.uid)
 	}
 	p.Due, p.DoneAt, p.At = posting.Time(p.due), posting.Time(p.done), posting.Time(p.at)
 	if p.State == ledger.Paid {
