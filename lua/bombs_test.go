@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // Each of these once made gigabytes, or took for ever, out of a budget's sight.
@@ -184,6 +186,35 @@ func TestAllRunsTogetherAreBounded(t *testing.T) {
 	if ok := many("little.lua", 20); ok != 20 {
 		t.Errorf("%d of 20 small runs had room", ok)
 	}
+}
+
+// What runs have made and hold no more is nobody's loss.
+func TestGarbageOfSomeLeavesOthersTheirMemory(t *testing.T) {
+	_, b := load(t, Config{
+		Logger: quiet(), TotalMemory: 64 << 20, Shared: map[string]int{"d": 1 << 20},
+		Budget: Budget{Memory: 32 << 20, Wall: time.Minute},
+	}, map[string]string{
+		"garbage.lua": `for i = 1, 400 do local s = string.rep("x", 1e5) .. i end
+			ngx.shared.d:incr("made", 1, 0) while not ngx.shared.d:get("go") do ngx.sleep(0.002) end`,
+		"made.lua":  `ngx.print(ngx.shared.d:get("made"))`,
+		"holds.lua": `local t = {} for i = 1, 40 do t[i] = string.rep("x", 1e5) .. i end`,
+		"go.lua":    `ngx.shared.d:set("go", true)`,
+	})
+	get := func(script string) *fasthttp.RequestCtx { return do(t, b, Handler{Content: script}, "GET", "/", "") }
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range 2 {
+		wg.Go(func() { get("garbage.lua") })
+	}
+	for deadline := time.Now().Add(30 * time.Second); string(get("made.lua").Response.Body()) != "2"; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain for the garbage")
+		}
+	}
+	if code := get("holds.lua").Response.StatusCode(); code != 200 {
+		t.Errorf("status %d for 4 MB, while others hold nothing of 64", code)
+	}
+	get("go.lua")
 }
 
 func TestAVMWhoseModulesGrowWithoutEndIsReplaced(t *testing.T) {

@@ -123,10 +123,14 @@ func (s *State) charge(bytes int64) { s.mem += bytes }
 func (t *Thread) charge(bytes int64) {
 	s := t.state
 	s.mem += bytes
-	if s.mem > s.memLimit && !t.granted() {
+	if s.mem > s.memLimit && (s.memLimit >= uncounted || !t.granted()) {
 		t.recount(bytes)
 	}
 }
+
+// uncounted is how much a run is granted before what it holds is counted: only then does garbage
+// weigh, and it keeps nobody else from what he needs.
+const uncounted = 8 << 20
 
 // granted asks for more memory, twice what there was at a time, and reports
 // whether that is enough.

@@ -2,13 +2,13 @@ package vm
 
 import "math"
 
-// recount finds out what is really held when the sum of all that was charged passes the
-// budget: it walks everything scripts can reach from the state, as a collector's mark phase
-// does. The cost is paid once per budget's worth of allocation. What is about to be made
+// recount finds out what is really held when the sum of all that was charged passes what was
+// granted: it walks everything scripts can reach from the state, as a collector's mark phase
+// does. The cost is paid once per grant's worth of allocation. What is about to be made
 // (pending bytes) is charged already but not reachable yet.
 func (t *Thread) recount(pending int64) {
 	s := t.state
-	if pending > s.memLimit {
+	if pending > s.memMax {
 		t.breach("memory")
 	}
 	m := &marker{seen: make(map[any]struct{}), limit: s.memLimit}
@@ -22,8 +22,9 @@ func (t *Thread) recount(pending int64) {
 		m.bytes += f(t, m.push)
 	}
 	m.walk()
-	// A quarter of the budget must be free again, or recounts would come ever closer together.
-	if s.mem = m.bytes + pending; s.mem > s.memLimit-s.memLimit/4 {
+	s.mem = m.bytes + pending
+	// A half should be free again, and a quarter must be, or recounts would come ever closer together.
+	if s.mem > s.memLimit/2 && !t.granted() && s.mem > s.memLimit-s.memLimit/4 {
 		t.breach("memory")
 	}
 	t.work(int64(len(m.seen)))
