@@ -23,7 +23,8 @@ import (
 //	SCAN home -> by bucket: WATCH keys, read them, MULTI: XADD each -> change log -> appliers
 type again struct {
 	s       *Syncer
-	torn    chan int // buckets to be emitted whole: a change in their log cannot be read
+	torn    chan int             // buckets to be emitted whole: a change in their log cannot be read
+	waits   [Buckets]atomic.Bool // those in torn
 	rounds  atomic.Int64
 	looked  atomic.Int64 // records found at home
 	emitted atomic.Int64
@@ -36,6 +37,7 @@ const (
 	againScan  = 256              // keys of one SCAN
 	againBatch = 64               // records of one transaction
 	tornRate   = 5000             // records a second of a bucket that is emitted whole
+	tornRest   = time.Second      // after a failure
 )
 
 func (g *again) run(ctx context.Context, l *link) error {
@@ -50,9 +52,8 @@ func (g *again) run(ctx context.Context, l *link) error {
 
 // soon says that a change in the bucket's log cannot be read, here or anywhere.
 func (g *again) soon(bucket int) {
-	select {
-	case g.torn <- bucket:
-	default: // as many as there are buckets wait already
+	if !g.waits[bucket].Swap(true) {
+		g.torn <- bucket // has room for all of them
 	}
 }
 
@@ -63,8 +64,11 @@ func (g *again) mend(ctx context.Context, l *link) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case b := <-g.torn:
+			g.waits[b].Store(false) // what comes from now on may be behind the pass
 			if err := g.pass(ctx, l, record.BucketKey(b, "*"), tornRate); err != nil && ctx.Err() == nil {
-				g.s.deps.Log.Warn("a bucket cannot be sent again", "home", l.home.Name, "bucket", b, "err", err)
+				g.s.deps.Log.Warn("a bucket cannot be sent again now", "home", l.home.Name, "bucket", b, "err", err)
+				g.soon(b)
+				pause(ctx, tornRest)
 			}
 		}
 	}

@@ -2,9 +2,11 @@ package cachesync
 
 import (
 	"context"
+	"io"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"sluice/cachesync/changelog"
@@ -115,6 +117,51 @@ return seq`)
 		if c.store.Do(ctx, op); op[0].Err != nil {
 			t.Error("a region has emptied itself:", op[0].Err)
 		}
+	}
+}
+
+// Many changes of one bucket may be unreadable, and its home down for a moment: no bucket is forgotten.
+func TestEveryBucketWithAnUnreadableChangeIsSentAgain(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer rdb.Close()
+	scans := make(scanning, 10)
+	rdb.AddHook(scans)
+	g := &again{s: &Syncer{deps: Deps{Log: quiet()}}, torn: make(chan int, Buckets)}
+	for range 2 * Buckets {
+		g.soon(3)
+	}
+	g.soon(5)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go g.mend(ctx, &link{rdb: rdb})
+	seen := map[string]int{}
+	for range 3 { // the first fails
+		seen[<-scans]++
+	}
+	if seen["{b03}:*"] != 2 || seen["{b05}:*"] != 1 {
+		t.Errorf("%v", seen)
+	}
+}
+
+// scanning tells which keys are scanned for; the first answer is lost.
+type scanning chan string
+
+func (s scanning) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (s scanning) ProcessPipelineHook(p redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return p
+}
+func (s scanning) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	lost := false
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != "scan" {
+			return next(ctx, cmd)
+		}
+		s <- cmd.Args()[3].(string)
+		if err := next(ctx, cmd); err != nil || lost {
+			return err
+		}
+		lost = true
+		return io.ErrUnexpectedEOF
 	}
 }
 
