@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
+	"sluice/cachesync/apply"
 	"sluice/internal/servers"
 )
 
@@ -35,13 +35,44 @@ func TestRestartedMemcachedIsNoticedAndWarmedAgain(t *testing.T) {
 	h.set(t, "u:recent", "x")
 	c := NewCache(CacheConfig{Store: store})
 	await(t, "change", func() bool { return holds(c, "u:recent", "x") })
-	time.Sleep(300 * time.Millisecond) // a position is saved
+	positions := apply.CachePositions{Store: store}
+	await(t, "a saved position", func() bool {
+		at, _, _ := positions.Look(t.Context(), s.links[0].home.PositionName(0))
+		return len(at) > 0
+	})
 	mem.Kill()
 	mem.Start()
 	for key := range listed {
 		await(t, key, func() bool { return holds(c, key, "listed") })
 	}
 	await(t, "the change of a moment ago", func() bool { return holds(c, "u:recent", "x") })
+}
+
+func TestANodeThatIsDownHoldsUpNoWarmUpOfTheOthers(t *testing.T) {
+	addr := servers.Redis(t, "--appendfsync", "no").Addr
+	newHome(t, addr)
+	down := servers.StartMemcached(t)
+	store := newStore(t, servers.Memcached(t), down.Addr)
+	down.Kill()
+	listed, odd := lister{}, map[string]bool{}
+	for i := range 200 {
+		key := fmt.Sprint("u:old", i)
+		node, _ := store.Owner(key)
+		listed[key], odd[key] = "listed", node == down.Addr
+	}
+	run(t, Config{Region: "bj1", Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}},
+		Deps{Store: store, Snapshots: []Snapshotter{listed}})
+	c := NewCache(CacheConfig{Store: store})
+	for _, late := range []bool{false, true} {
+		for key := range listed {
+			if odd[key] == late {
+				await(t, key, func() bool { return holds(c, key, "listed") })
+			}
+		}
+		if !late {
+			down.Start()
+		}
+	}
 }
 
 // Both are gone at once, as with a machine: who begins does not know what was there.

@@ -343,7 +343,9 @@ func (s *Syncer) join(ctx context.Context, m *member, neighbour *region.Region, 
 	sample := s.copyFrom(ctx, neighbour)
 	if bare && neighbour == nil {
 		s.say("warming", 0)
-		s.warm(ctx)
+		if s.warm(ctx) != "" {
+			s.warmSoon()
+		}
 	}
 	s.say("catching up", 0)
 	var since time.Time // close behind the homes, and the sample is not here
