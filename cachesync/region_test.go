@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,13 +29,13 @@ func newWorld(t testing.TB) *world {
 	w.home = newHome(t, w.addr)
 	rdb := redis.NewClient(&redis.Options{Addr: w.control})
 	t.Cleanup(func() { rdb.Close() })
-	w.reg = &region.Registry{RDB: rdb, Lease: time.Second, Grace: 2 * time.Second}
+	w.reg = &region.Registry{RDB: rdb, Lease: time.Second, Grace: 20 * time.Second}
 	return w
 }
 
 func (w *world) config(name, class, memcached string) Config {
 	return Config{
-		Region: name, Class: class, Memcached: []string{memcached}, Lease: time.Second, Grace: 2 * time.Second,
+		Region: name, Class: class, Memcached: []string{memcached}, Lease: time.Second, Grace: 20 * time.Second,
 		Homes:   []Home{{Name: "bj1", Redis: Redis{Addrs: []string{w.addr}}}},
 		Control: Redis{Addrs: []string{w.control}}, ProbeEvery: 10,
 	}
@@ -56,6 +57,13 @@ func (w *world) state(t testing.TB, name string) region.State {
 // begin runs a Syncer until stop; it is stopped at the end at the latest.
 func begin(t testing.TB, cfg Config) (s *Syncer, stop func() error) {
 	t.Helper()
+	s, _, stop = start(t, cfg)
+	return s, stop
+}
+
+// start is begin with what waits until Run ends by itself.
+func start(t testing.TB, cfg Config) (s *Syncer, end, stop func() error) {
+	t.Helper()
 	s, err := NewSyncer(cfg, Deps{Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
@@ -63,22 +71,21 @@ func begin(t testing.TB, cfg Config) (s *Syncer, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx); s.Close() }()
-	var result error
-	stopped := false
-	stop = func() error {
-		if !stopped {
-			stopped = true
-			cancel()
-			select {
-			case result = <-done:
-			case <-time.After(10 * time.Second):
-				t.Error("Run does not end")
-			}
+	end = sync.OnceValue(func() error {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(30 * time.Second):
+			t.Error("Run does not end")
+			return nil
 		}
-		return result
+	})
+	stop = func() error {
+		cancel()
+		return end()
 	}
 	t.Cleanup(func() { stop() })
-	return s, stop
+	return s, end, stop
 }
 
 func TestJoiningRegionCopiesANeighbourAndMissesNothing(t *testing.T) {
@@ -150,14 +157,13 @@ func TestDrainedRegionLeavesAndAnotherProcessFences(t *testing.T) {
 	w := newWorld(t)
 	mem := servers.Memcached(t)
 	begin(t, w.config("bj1", "idc", mem))
-	_, stop := begin(t, w.config("burst1", "burst", servers.Memcached(t)))
+	_, end, _ := start(t, w.config("burst1", "burst", servers.Memcached(t)))
 	await(t, "both active", func() bool { return w.state(t, "bj1") == region.Active && w.state(t, "burst1") == region.Active })
 	if err := w.reg.Drain(context.Background(), "burst1"); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "burst1 gone", func() bool { return w.state(t, "burst1") == "" })
-	time.Sleep(50 * time.Millisecond)
-	if err := stop(); !errors.Is(err, ErrDrained) {
+	if err := end(); !errors.Is(err, ErrDrained) {
 		t.Errorf("Run ended with %v", err)
 	}
 	if n := w.home.rdb.HExists(context.Background(), changelog.ReadersKey, "burst1").Val(); n {
@@ -181,8 +187,7 @@ func TestRegionBehindTheCapJoinsAgainEmpty(t *testing.T) {
 	w.home.set(t, "u:stale", "old")
 	far := NewCache(CacheConfig{Store: newStore(t, mem)})
 	await(t, "first", func() bool { return holds(far, "u:stale", "old") })
-	time.Sleep(300 * time.Millisecond) // its position is saved
-	stop()
+	stop() // saves its position
 	// Meanwhile the key changes, and the log is trimmed over it.
 	w.home.set(t, "u:stale", "new")
 	for range 3 {
@@ -231,7 +236,7 @@ func TestRegionThatFindsAGapWhileJoiningJoinsAgain(t *testing.T) {
 func TestFencedProcessWithAGapHarmsNobody(t *testing.T) {
 	w := newWorld(t)
 	mem := servers.Memcached(t)
-	s, stop := begin(t, w.config("bj1", "idc", mem))
+	s, end, _ := start(t, w.config("bj1", "idc", mem))
 	await(t, "active", func() bool { return w.state(t, "bj1") == region.Active })
 	w.home.set(t, "u:x", "kept")
 	c := NewCache(CacheConfig{Store: newStore(t, mem)})
@@ -241,8 +246,7 @@ func TestFencedProcessWithAGapHarmsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.gap <- struct{}{} // what its appliers tell when changes are gone
-	time.Sleep(200 * time.Millisecond)
-	if err := stop(); !errors.Is(err, region.ErrFenced) {
+	if err := end(); !errors.Is(err, region.ErrFenced) {
 		t.Errorf("Run ended with %v", err)
 	}
 	if !holds(c, "u:x", "kept") {
@@ -262,7 +266,6 @@ func TestLostRegionIsSeenByItsLeaseAndAFlapEmptiesNothing(t *testing.T) {
 	w.home.set(t, "u:a", "x")
 	c := NewCache(CacheConfig{Store: newStore(t, mem)})
 	await(t, "value", func() bool { return holds(c, "u:a", "x") })
-	time.Sleep(300 * time.Millisecond)
 	stop()
 	await(t, "lost", func() bool { return w.state(t, "burst1") == region.Lost })
 	begin(t, cfg)
