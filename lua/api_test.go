@@ -170,14 +170,14 @@ func TestLightThreadsTimersAndSemaphores(t *testing.T) {
 		}
 	}
 	f(`local function f(n) ngx.sleep(n / 1000) return n end
-local a, b = ngx.thread.spawn(f, 20), ngx.thread.spawn(f, 1)
-local ok, v = ngx.thread.wait(a, b) ngx.print(v) ok, v = ngx.thread.wait(a) ngx.print(v)`, "120")
+local a, b = ngx.thread.spawn(f, 500), ngx.thread.spawn(f, 1)
+local ok, v = ngx.thread.wait(a, b) ngx.print(v) ok, v = ngx.thread.wait(a) ngx.print(v)`, "1500")
 	f(`local co = ngx.thread.spawn(function() error("x") end) local ok, e, at = ngx.thread.wait(co) ngx.print(tostring(ok), e, " ", at)`, "falsex t.lua:1: x")
 	f(`local co = ngx.thread.spawn(function() ngx.sleep(5) end) ngx.print(ngx.thread.kill(co), tostring(ngx.thread.kill(co)))`, "1nil")
-	f(`ngx.thread.spawn(function() ngx.sleep(0.001) ngx.print("t") ngx.exit(200) end) ngx.sleep(5) ngx.print("never")`, "t")
+	f(`ngx.thread.spawn(function() ngx.sleep(0.001) ngx.print("t") ngx.exit(200) end) ngx.sleep(9) ngx.print("never")`, "t")
 	f(`local s = require("ngx.semaphore").new() ngx.thread.spawn(function() ngx.sleep(0.001) s:post() end)
-ngx.print(tostring(s:wait(1)), tostring(s:wait(0.001)), s:count())`, "truefalse0")
-	f(`local n = 0 ngx.timer.at(0, function(premature, x) n = n + x end, 5) ngx.sleep(0.02) ngx.print(n)`, "5")
+ngx.print(tostring(s:wait(9)), tostring(s:wait(0.001)), s:count())`, "truefalse0")
+	f(`local n = 0 ngx.timer.at(0, function(premature, x) n = n + x end, 5) while n == 0 do ngx.sleep(0.002) end ngx.print(n)`, "5")
 	f(`for i = 1, 2 do ngx.thread.spawn(function() ngx.print(i) coroutine.yield() ngx.print(i) end) end ngx.print("e")`, "121e2")
 	f(`local co = coroutine.wrap(function() ngx.sleep(0.001) coroutine.yield(1) end) ngx.print(co())`, "1")
 }

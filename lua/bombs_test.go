@@ -20,7 +20,7 @@ func TestNoBuiltinMakesMoreThanTheBudgetAllows(t *testing.T) {
 	kind := ""
 	_, b := load(t, Config{
 		Logger:   quiet(),
-		Budget:   Budget{Memory: 8 << 20, Output: 1 << 20, Instructions: 2e6},
+		Budget:   Budget{Memory: 8 << 20, Output: 1 << 20, Instructions: 2e6, Wall: time.Minute},
 		OnBreach: func(b Breach) { mu.Lock(); kind = b.Kind; mu.Unlock() },
 	}, map[string]string{"t.lua": `ngx.req.read_body() local f = assert(loadstring(ngx.req.get_body_data(), "=bomb")) f()`})
 	f := func(name, src, want string) {
@@ -113,18 +113,29 @@ func TestABreachInASubRequestEndsTheRequest(t *testing.T) {
 	f("filter.lua", 20)
 }
 
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
 func TestTooManyTimersAtOnceAreAlertsOnly(t *testing.T) {
 	log := new(countingHandler)
-	_, b := load(t, Config{Logger: slog.New(log), MaxRunningTimers: 2}, map[string]string{"t.lua": `
-		for i = 1, 5 do ngx.timer.at(0, function() ngx.sleep(0.2) end) end
-		ngx.sleep(0.1) ngx.print(ngx.timer.running_count())`})
-	ctx := do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
-	if got := string(ctx.Response.Body()); got != "2" {
-		t.Errorf("%s timers run, want 2", got)
+	_, b := load(t, Config{Logger: slog.New(log), MaxRunningTimers: 2, Shared: map[string]int{"d": 1 << 20}}, map[string]string{
+		"t.lua":  `for i = 1, 5 do ngx.timer.at(0, function() while not ngx.shared.d:get("go") do ngx.sleep(0.002) end end) end`,
+		"n.lua":  `ngx.print(ngx.timer.running_count())`,
+		"go.lua": `ngx.shared.d:set("go", true)`,
+	})
+	do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+	alerts := func() int { return log.count("lua_max_running_timers are not enough") }
+	until(t, "three alerts", func() bool { return alerts() == 3 })
+	if got := string(do(t, b, Handler{Content: "n.lua"}, "GET", "/", "").Response.Body()); got != "2" || alerts() != 3 {
+		t.Errorf("%s timers run, want 2; %d alerts", got, alerts())
 	}
-	if n := log.count("lua_max_running_timers are not enough"); n != 3 {
-		t.Errorf("%d alerts, want 3", n)
-	}
+	do(t, b, Handler{Content: "go.lua"}, "GET", "/", "")
 }
 
 func TestTimersThatHogRestAfterwards(t *testing.T) {
@@ -132,36 +143,38 @@ func TestTimersThatHogRestAfterwards(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var breaches atomic.Int64
 			rt, b := load(t, Config{
-				Logger: quiet(), Budget: Budget{Wall: 300 * time.Millisecond, Instructions: -1},
+				Logger: quiet(), Budget: Budget{Wall: time.Second, Instructions: -1},
 				OnBreach: func(Breach) { breaches.Add(1) },
-			}, map[string]string{"t.lua": src, "wait.lua": "ngx.sleep(0.05)"})
+			}, map[string]string{"t.lua": src})
 			do(t, b, Handler{Content: "t.lua"}, "GET", "/", "")
+			// One of them starts at once and is ended after a second; the others wait until it has rested for ten.
 			running := 0
-			for range 10 {
-				do(t, b, Handler{Content: "wait.lua"}, "GET", "/", "")
+			until(t, "the breach of the first", func() bool {
 				running = max(running, rt.Stats().TimersRunning)
-			}
-			// One of them starts at once and is ended after 0.3 s; the others wait until it has rested for 3 s.
-			if n := breaches.Load(); n != 1 || running != 1 {
-				t.Errorf("%d breaches, %d timers at once", n, running)
+				return breaches.Load() > 0
+			})
+			time.Sleep(100 * time.Millisecond)
+			if n := breaches.Load(); n != 1 || running != 1 || rt.Stats().TimersRunning != 0 {
+				t.Errorf("%d breaches, %d timers at once, then %d", n, running, rt.Stats().TimersRunning)
 			}
 		})
 	}
-	f("every", `ngx.timer.every(0.001, function() while true do end end)`)
-	f("one makes the next", `local f f = function() ngx.timer.at(0.001, f) ngx.timer.at(0.001, f) while true do end end ngx.timer.at(0, f)`)
+	f("every", `ngx.timer.every(0.2, function() while true do end end)`)
+	f("one makes the next", `local f f = function() ngx.timer.at(0.2, f) ngx.timer.at(0.2, f) while true do end end ngx.timer.at(0, f)`)
 }
 
 func TestAllRunsTogetherAreBounded(t *testing.T) {
 	var breaches atomic.Int64
 	_, b := load(t, Config{
-		Logger: quiet(), TotalMemory: 32 << 20, MinVMs: 2, Budget: Budget{Memory: 16 << 20},
+		Logger: quiet(), TotalMemory: 32 << 20, MinVMs: 2, Budget: Budget{Memory: 16 << 20, Wall: time.Minute}, Shared: map[string]int{"d": 1 << 20},
 		OnBreach: func(b Breach) {
 			if b.Kind == "memory" {
 				breaches.Add(1)
 			}
 		},
 	}, map[string]string{
-		"much.lua":   `local s = string.rep("x", 13e6) ngx.sleep(0.2) ngx.print(#s)`,
+		"much.lua":   `local s = string.rep("x", 13e6) while not ngx.shared.d:get("go") do ngx.sleep(0.002) end ngx.print(#s)`,
+		"go.lua":     `ngx.shared.d:set("go", true)`,
 		"little.lua": `local t = {} for i = 1, 4e4 do t[i] = i .. "" end ngx.print(#t)`,
 	})
 	many := func(script string, n int) (ok int64) {
@@ -177,6 +190,11 @@ func TestAllRunsTogetherAreBounded(t *testing.T) {
 		wg.Wait()
 		return good.Load()
 	}
+	go func() {
+		for deadline := time.Now().Add(30 * time.Second); breaches.Load() < 4 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		}
+		do(t, b, Handler{Content: "go.lua"}, "GET", "/", "")
+	}()
 	if ok := many("much.lua", 6); ok != 2 || breaches.Load() != 4 {
 		t.Errorf("%d of 6 runs had room for 13 MB of 32, %d breaches", ok, breaches.Load())
 	}
@@ -206,11 +224,7 @@ func TestGarbageOfSomeLeavesOthersTheirMemory(t *testing.T) {
 	for range 2 {
 		wg.Go(func() { get("garbage.lua") })
 	}
-	for deadline := time.Now().Add(30 * time.Second); string(get("made.lua").Response.Body()) != "2"; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain for the garbage")
-		}
-	}
+	until(t, "the garbage", func() bool { return string(get("made.lua").Response.Body()) == "2" })
 	if code := get("holds.lua").Response.StatusCode(); code != 200 {
 		t.Errorf("status %d for 4 MB, while others hold nothing of 64", code)
 	}

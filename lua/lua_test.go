@@ -218,7 +218,7 @@ func TestGlobalsAreGoneWithTheirRequest(t *testing.T) {
 }
 
 func TestARequestWaitsForAVMAndThenGetsA503(t *testing.T) {
-	rt, b := load(t, Config{MaxRequests: 1, VMWait: 5 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(0.3)`, "t.lua": `ngx.print("x")`})
+	rt, b := load(t, Config{MaxRequests: 1, VMWait: 5 * time.Millisecond}, map[string]string{"slow.lua": `ngx.sleep(1)`, "t.lua": `ngx.print("x")`})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

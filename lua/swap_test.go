@@ -53,7 +53,7 @@ func TestASwapFailsNoRequestAndMixesNoVersions(t *testing.T) {
 	}
 	stop.Store(true)
 	wg.Wait()
-	for range 500 { // retired bundles give their VMs up
+	for range 5000 { // retired bundles give their VMs up
 		if rt.Stats().InUse == 0 {
 			break
 		}

@@ -97,7 +97,7 @@ func TestLeaseMakesLostAndGraceMakesGone(t *testing.T) {
 		me := Region{Name: "month1", Class: "monthly"}
 		token, _, _ := r.Register(ctx, me, "")
 		r.Renew(ctx, me, token, Active)
-		for deadline := time.Now().Add(5 * time.Second); state(t, r, "month1") != Lost; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); state(t, r, "month1") != Lost; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("never lost")
 			}
@@ -105,7 +105,7 @@ func TestLeaseMakesLostAndGraceMakesGone(t *testing.T) {
 		if st, err := r.Renew(ctx, me, token, ""); err == nil && st != Active {
 			t.Fatal("a flap changed the state to", st)
 		}
-		for deadline := time.Now().Add(5 * time.Second); state(t, r, "month1") != ""; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); state(t, r, "month1") != ""; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("never gone")
 			}

@@ -169,7 +169,7 @@ func TestStrangersGetNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		nc.SetDeadline(time.Now().Add(3 * time.Second))
+		nc.SetDeadline(time.Now().Add(20 * time.Second))
 		nc.Write([]byte(sent))
 		buf := make([]byte, 1000)
 		n, _ := nc.Read(buf)

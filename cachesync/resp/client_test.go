@@ -147,7 +147,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	r.Start()
 	back := acked.Load()
-	for deadline := time.Now().Add(10 * time.Second); acked.Load() < back+100 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); acked.Load() < back+100 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop.Store(true)

@@ -87,7 +87,7 @@ func TestRegionsFillFromTheHomeThatKnows(t *testing.T) {
 		enter(r.Name, "?sync=force")
 	}
 	for _, r := range w.Regions {
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, 30*time.Second, func() error {
 			if !strings.Contains(r.Sync.Output(), "lost its data") {
 				return errors.New("the log of " + r.Name + " does not say that memcached was emptied")
 			}

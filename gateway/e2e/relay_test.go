@@ -221,7 +221,7 @@ func TestLineDownMeansLaterForRealDrawsOnly(t *testing.T) {
 			}
 		}
 		for range 5 {
-			eventually(t, 10*time.Second, known)
+			eventually(t, 30*time.Second, known)
 		}
 		if a := w.draw("month1", fmt.Sprint("m", uid), open); a.str("outcome") != "won" {
 			t.Errorf("%s: month1 heard %d %s", fault.name, a.Status, a.Body)

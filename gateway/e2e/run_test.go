@@ -48,7 +48,7 @@ func TestTheCurlLinesOfRunWorkWhenPasted(t *testing.T) {
 	t.Parallel()
 	r := startRun(t)
 	var lines [][]string
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 30*time.Second, func() error {
 		if lines = regexp.MustCompile(`(?m)^ *(curl .*)$`).FindAllStringSubmatch(r.out.String(), -1); len(lines) != 3 {
 			return fmt.Errorf("%d curl lines in\n%s", len(lines), r.out.String())
 		}
@@ -137,7 +137,7 @@ func TestASavedHandlerIsLiveAtOnceAndABrokenOneNever(t *testing.T) {
 	}
 	awaitBody := func(want string) {
 		t.Helper()
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, 30*time.Second, func() error {
 			if a := user.do(t, "GET", "/v1/me/wins", ""); !strings.Contains(a.Body, want) {
 				return fmt.Errorf("%d %s", a.Status, a.Body)
 			}
@@ -155,7 +155,7 @@ func TestASavedHandlerIsLiveAtOnceAndABrokenOneNever(t *testing.T) {
 		"\n\nlocal x = require 'no.such.module'\nreturn x.y": "no.such.module",
 	} {
 		save(text)
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, 30*time.Second, func() error {
 			a := admin.do(t, "GET", "/admin/scripts", "")
 			if a.JSON["last_error"] == nil || !strings.Contains(a.Body, want) {
 				return fmt.Errorf("%s", a.Body)
@@ -194,7 +194,7 @@ func TestSIGTERMFinishesWhatIsInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	user := newClient(r.addr, r.token("u1", ""))
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 30*time.Second, func() error {
 		if a := user.do(t, "GET", "/v1/me/wins", ""); !strings.Contains(a.Body, "slept") {
 			return fmt.Errorf("%s", a.Body)
 		}
@@ -232,7 +232,7 @@ func TestRoomEntry(t *testing.T) {
 	enter := func(uid, room string, status int, code string) answer {
 		t.Helper()
 		var a answer
-		eventually(t, 5*time.Second, func() error { // a change is in the cache within milliseconds
+		eventually(t, 30*time.Second, func() error { // a change is in the cache within milliseconds
 			a = newClient(r.addr, r.token(uid, "")).do(t, "POST", "/v1/rooms/"+room+"/enter", "")
 			if a.Status != status || a.str("error", "code") != code {
 				return fmt.Errorf("%s into %s: %d %s", uid, room, a.Status, a.Body)
@@ -266,7 +266,7 @@ func TestALiveChangeOfAUserCountsAtOnce(t *testing.T) {
 	id := fund(t, newClient(r.addr, r.token("sender", "fund")), `{"amount":1000,"count":5}`)
 	draw := func(status int, code string) {
 		t.Helper()
-		eventually(t, 5*time.Second, func() error {
+		eventually(t, 30*time.Second, func() error {
 			a := newClient(r.addr, r.token("mallory", "")).do(t, "POST", "/v1/redpackets/"+id+"/draw", "")
 			if a.Status != status || a.str("error", "code") != code {
 				return fmt.Errorf("%d %s", a.Status, a.Body)
@@ -337,7 +337,7 @@ func TestABlockedUserWinsNothingAndHearsWhatIsOver(t *testing.T) {
 	if a := admin.do(t, "PUT", "/admin/users/mallory", `{"blocked":true}`); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	eventually(t, 5*time.Second, func() error {
+	eventually(t, 30*time.Second, func() error {
 		if a := draw("mallory"); a.Status != 403 || a.str("error", "code") != "blocked" {
 			return fmt.Errorf("%d %s", a.Status, a.Body)
 		}

@@ -45,7 +45,7 @@ func scripted(t *testing.T, cacheAddr, redisAddr string) func(code string) strin
 
 func awaitStores(t *testing.T, run func(string) string) {
 	t.Helper()
-	for range 200 {
+	for range 2000 {
 		if run(`say(cache.get("nothing") == nil and redis.call("ping"))`) == "PONG" && run(`say(select(2, cache.get("nothing")))`) == "" {
 			return
 		}
