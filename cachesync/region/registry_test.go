@@ -22,7 +22,7 @@ func each(t *testing.T, f func(t *testing.T, r *Registry)) {
 		t.Run(name, func(t *testing.T) {
 			rdb := redis.NewClient(&redis.Options{Addr: addr})
 			t.Cleanup(func() { rdb.Close() })
-			f(t, &Registry{RDB: rdb, Lease: 150 * time.Millisecond, Grace: 150 * time.Millisecond})
+			f(t, &Registry{RDB: rdb, Lease: time.Minute, Grace: time.Minute})
 		})
 	}
 	run("miniredis", miniredis.RunT(t).Addr())
@@ -93,6 +93,7 @@ func TestRegionGoesThroughItsLife(t *testing.T) {
 
 func TestLeaseMakesLostAndGraceMakesGone(t *testing.T) {
 	each(t, func(t *testing.T, r *Registry) {
+		r.Lease = 150 * time.Millisecond
 		ctx := context.Background()
 		me := Region{Name: "month1", Class: "monthly"}
 		token, _, _ := r.Register(ctx, me, "")
@@ -105,6 +106,7 @@ func TestLeaseMakesLostAndGraceMakesGone(t *testing.T) {
 		if st, err := r.Renew(ctx, me, token, ""); err == nil && st != Active {
 			t.Fatal("a flap changed the state to", st)
 		}
+		r.Grace = 150 * time.Millisecond
 		for deadline := time.Now().Add(30 * time.Second); state(t, r, "month1") != ""; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("never gone")
