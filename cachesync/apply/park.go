@@ -93,10 +93,11 @@ func (l *lot) add(w *Write) {
 		i = len(l.writes)
 		l.index[w.Key] = i
 		l.writes = append(l.writes, Write{})
+		l.bytes += len(w.Key)
 	} else if !record.Wins(l.writes[i].Record, w.Record) {
 		return
 	}
-	l.bytes += len(w.Key) + len(w.Record.Payload) - len(l.writes[i].Record.Payload)
+	l.bytes += len(w.Record.Payload) - len(l.writes[i].Record.Payload)
 	l.writes[i] = Write{Key: w.Key, Record: w.Record, Expiry: w.Expiry, Again: w.Again, at: w.at}
 	l.writes[i].Record.Payload = bytes.Clone(w.Record.Payload)
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,6 +171,21 @@ func TestNodeThatIsAwayForLongComesBackEmpty(t *testing.T) {
 	b.round()
 	if got := b.holds("u:1"); got != "z" || b.pair.empty != told {
 		t.Errorf("back again it has %q", got)
+	}
+}
+
+func TestAKeyThatChangesOftenIsParkedOnce(t *testing.T) {
+	b := newBench(t)
+	b.pair.down = true
+	key := "u:" + strings.Repeat("long", 50) + "1"
+	for range 3 * parkBytes / len(key) / 100 {
+		for range 100 {
+			b.change(key, "x")
+			b.round()
+		}
+	}
+	if b.pair.empty != 0 {
+		t.Error("one key was too much: the node is to be emptied")
 	}
 }
 
