@@ -271,12 +271,16 @@ func (c *Cache) fillMisses(ctx context.Context, reads []Read, b *readBatch, now 
 		r := &reads[b.at[n]]
 		select {
 		case <-fl.done:
-			r.State, r.Record, r.Err = fl.state, fl.record, fl.err
 		case <-over.C:
 			over.Reset(0) // for the others
-			r.State, r.Err = Later, ErrLater
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		select {
+		case <-fl.done: // also where time is over
+			r.State, r.Record, r.Err = fl.state, fl.record, fl.err
+		default:
+			r.State, r.Err = Later, ErrLater
 		}
 		switch r.State {
 		case Later:

@@ -311,6 +311,32 @@ func TestCallersWaitNoLongerThanTheirSourceAllows(t *testing.T) {
 	}
 }
 
+// What is filled in time is told, whatever else was asked for with it.
+func TestAKeyThatIsLateHidesNoOther(t *testing.T) {
+	release := make(chan struct{})
+	store := flaky{newStore(t, servers.Memcached(t)), func(op *memcache.Op) (error, bool) {
+		if op.Key == "lk:u:a" {
+			<-release
+		}
+		return nil, false
+	}}
+	c := newCache(t, store, &source{version: 7}, Limits{Timeout: 2 * time.Second})
+	c.Source("rm:", &source{version: 7}, Limits{Timeout: 2 * time.Second})
+	defer close(release)
+	reads := []Read{{Key: "u:a"}}
+	for i := range 20 {
+		reads = append(reads, Read{Key: fmt.Sprint("rm:", i)})
+	}
+	if err := c.Read(context.Background(), reads); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range reads {
+		if want := map[bool]State{true: Later, false: Hit}[i == 0]; r.State != want {
+			t.Errorf("%s: %s, want %s", r.Key, r.State, want)
+		}
+	}
+}
+
 func TestFillNeverCoversSomethingNewer(t *testing.T) {
 	store := newStore(t, servers.Memcached(t))
 	src := &source{version: 7, delay: 50 * time.Millisecond}
