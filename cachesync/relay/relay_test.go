@@ -50,13 +50,13 @@ func start(t *testing.T, homes ...relay.Home) (s *relay.Server, addr string) {
 
 func home(n int, redis ...string) relay.Home {
 	return relay.Home{Name: fmt.Sprint("home", n), Number: n,
-		Redis: resp.Config{Addrs: redis, Cluster: len(redis) > 1, Timeout: 400 * time.Millisecond}}
+		Redis: resp.Config{Addrs: redis, Cluster: len(redis) > 1, Timeout: 20 * time.Second}}
 }
 
 // gateway is a client as gateways are.
 func gateway(t *testing.T, addr, secret string, home int) *resp.Client {
 	t.Helper()
-	c, err := resp.New(resp.Config{Addrs: []string{addr}, Password: secret, DB: home, Timeout: 2 * time.Second})
+	c, err := resp.New(resp.Config{Addrs: []string{addr}, Password: secret, DB: home, Timeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,9 @@ func TestStrangersGetNothing(t *testing.T) {
 func TestNothingIsSentTwice(t *testing.T) {
 	r := servers.Redis(t)
 	sha := load(t, r.Addr)
-	_, addr := start(t, home(1, r.Addr))
+	h := home(1, r.Addr)
+	h.Redis.Timeout = 400 * time.Millisecond
+	_, addr := start(t, h)
 	c := gateway(t, addr, secret, 1)
 	var acked, unknown, unsent atomic.Int64
 	var stop atomic.Bool
@@ -254,7 +256,7 @@ func TestClusterLooksLikeOneHome(t *testing.T) {
 	three := servers.StartRedisCluster(t, 3)
 	sha := load(t, three.Addrs...)
 	s, addr := start(t, home(1, three.Addrs...))
-	c := goredis.New(&redis.UniversalOptions{Addrs: []string{addr}, Password: secret, DB: 1, Protocol: 2, DisableIdentity: true})
+	c := goredis.New(&redis.UniversalOptions{Addrs: []string{addr}, Password: secret, DB: 1, Protocol: 2, DisableIdentity: true, ReadTimeout: 30 * time.Second})
 	defer c.Close()
 	for round := 1; round <= 2; round++ {
 		pipe := c.Pipeline()
