@@ -75,6 +75,46 @@ func TestANodeThatIsDownHoldsUpNoWarmUpOfTheOthers(t *testing.T) {
 	}
 }
 
+func TestASyncerBeginsThoughANodeIsDown(t *testing.T) {
+	addr := servers.Redis(t, "--appendfsync", "no").Addr
+	h := newHome(t, addr)
+	down := servers.StartMemcached(t)
+	store := newStore(t, servers.Memcached(t), down.Addr)
+	well, ill := "", ""
+	for i := 0; well == "" || ill == ""; i++ {
+		key := fmt.Sprint("u:", i)
+		if node, _ := store.Owner(key); node == down.Addr {
+			ill = key
+		} else {
+			well = key
+		}
+	}
+	cfg := Config{Region: "bj1", Homes: []Home{{Name: "bj1", Redis: Redis{Addrs: []string{addr}}}}}
+	c := NewCache(CacheConfig{Store: store})
+	t.Run("before", func(t *testing.T) {
+		s := run(t, cfg, Deps{Store: store})
+		await(t, "connection", func() bool { return s.Ready() == nil })
+		for _, key := range []string{well, ill} {
+			h.set(t, key, "1")
+			await(t, key, func() bool { return holds(c, key, "1") })
+		}
+		positions := apply.CachePositions{Store: store}
+		await(t, "a saved position", func() bool {
+			at, _, _ := positions.Look(t.Context(), cfg.Homes[0].PositionName(0))
+			return len(at) > 0
+		})
+	})
+	down.Pause()
+	await(t, "a node that is down", func() bool { return !holds(c, ill, "1") })
+	run(t, cfg, Deps{Store: store})
+	for _, key := range []string{well, ill} {
+		h.set(t, key, "2")
+	}
+	await(t, "a change for the other node", func() bool { return holds(c, well, "2") })
+	down.Resume()
+	await(t, "a change for the node that is back", func() bool { return holds(c, ill, "2") })
+}
+
 // Both are gone at once, as with a machine: who begins does not know what was there.
 func TestColdStartIsWarmedFromTheOwnHome(t *testing.T) {
 	w := newWorld(t)

@@ -24,6 +24,15 @@ func (s *Syncer) nodeCold(string) {
 	s.warmSoon()
 }
 
+// nodeStale is called when a node is back that the process before this one had given up. It is
+// emptied, and then found to be cold.
+func (s *Syncer) nodeStale(node string) {
+	s.deps.Log.Warn("memcached node missed changes before this process began: it is emptied", "node", node)
+	if c, ok := s.store.(interface{ MustEmpty(node string) }); ok {
+		c.MustEmpty(node)
+	}
+}
+
 func (s *Syncer) warmSoon() {
 	select {
 	case s.cold <- struct{}{}:

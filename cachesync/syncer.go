@@ -210,7 +210,7 @@ func (s *Syncer) arm(l *link) {
 	for _, buckets := range groups(l.home.Redis.Cluster) {
 		list = append(list, apply.New(apply.Config{
 			Source: l.home.PositionName(buckets[0]), Buckets: buckets, Store: s.store, MaxPending: s.cfg.PendingBytes,
-			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.nodeCold},
+			Positions: &apply.CachePositions{Store: s.store, Now: s.deps.Now, OnCold: s.nodeCold, OnStale: s.nodeStale},
 			Reader: changelog.NewReader(changelog.ReaderConfig{
 				Buckets: buckets, Username: l.home.Redis.Username, Password: l.home.Redis.Password,
 				Stream: l.home.Relay != "", Settled: l.settled(l.home.Relay != ""),

@@ -59,7 +59,7 @@ func (h *home) head(key string) string {
 }
 
 func newStore(t testing.TB, addrs ...string) *memcache.Client {
-	c, err := memcache.New(memcache.Config{Servers: addrs, Authoritative: true})
+	c, err := memcache.New(memcache.Config{Servers: addrs, Authoritative: true, Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

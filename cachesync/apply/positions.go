@@ -25,10 +25,15 @@ type CachePositions struct {
 	// OnCold is called when a node on which a position was saved has none any more: it
 	// lost its data. nil means that nobody wants to know.
 	OnCold func(node string)
+	// OnStale is called when a node that did not answer Load holds an older position than was
+	// loaded: the process before has given it up, and nobody writes what it has missed. It must
+	// be emptied. nil means that nobody wants to know.
+	OnStale func(node string)
 
 	mu     sync.Mutex
 	saved  map[string]bool // by node and source
 	tokens map[string]record.Version
+	loaded map[string]map[int]changelog.ID
 }
 
 func (c *CachePositions) nowMS() int64 {
@@ -82,14 +87,18 @@ func (c *CachePositions) Load(ctx context.Context, source string) (map[int]chang
 	}
 	c.mu.Lock()
 	if c.tokens == nil {
-		c.tokens = map[string]record.Version{}
+		c.tokens, c.loaded = map[string]record.Version{}, map[string]map[int]changelog.ID{}
 	}
+	c.loaded[source] = out
 	c.tokens[source] = max(token+1, record.Version(c.nowMS()))
 	c.mu.Unlock()
 	if len(out) == 0 {
 		return nil, nil
 	}
-	return out, c.Save(ctx, source, out)
+	if some, err := c.save(ctx, source, out); err != nil && (!some || errors.Is(err, ErrFenced)) {
+		return out, err
+	}
+	return out, nil // a node that is down hears of it when it is back
 }
 
 // Look is Load without taking over.
@@ -126,12 +135,18 @@ func (c *CachePositions) Look(_ context.Context, source string) (out map[int]cha
 }
 
 // Save implements Positions. A node that is down keeps an older position: it repeats changes.
-func (c *CachePositions) Save(_ context.Context, source string, at map[int]changelog.ID) error {
+func (c *CachePositions) Save(ctx context.Context, source string, at map[int]changelog.ID) error {
+	_, err := c.save(ctx, source, at)
+	return err
+}
+
+// save is Save; some says that a node has it.
+func (c *CachePositions) save(_ context.Context, source string, at map[int]changelog.ID) (some bool, failed error) {
 	r := record.Record{Type: record.TypeOther, Version: c.token(source), CommitMS: c.nowMS(), Payload: []byte(FormatPositions(at))}
 	value := r.Append(nil)
-	var failed error
 	c.each(func(node string, do func(op *memcache.Op)) {
-		lost, err := c.saveTo(do, positionKey(source), r.Version, value)
+		lost, stale, err := c.saveTo(do, source, r.Version, value)
+		some = some || err == nil
 		if err != nil && !errors.Is(failed, ErrFenced) {
 			failed = err
 		}
@@ -145,31 +160,49 @@ func (c *CachePositions) Save(_ context.Context, source string, at map[int]chang
 		if lost && before && c.OnCold != nil {
 			c.OnCold(node)
 		}
+		if stale && err == nil && c.OnStale != nil {
+			c.OnStale(node)
+		}
 	})
-	return failed
+	return some, failed
 }
 
-func (c *CachePositions) saveTo(do func(op *memcache.Op), key string, token record.Version, value []byte) (lost bool, err error) {
+// older reports whether an earlier process's positions are behind those that were loaded.
+func (c *CachePositions) older(source, text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for b, id := range ParsePositions(text) {
+		if began, ok := c.loaded[source][b]; ok && began.After(id) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *CachePositions) saveTo(do func(op *memcache.Op), source string, token record.Version, value []byte) (lost, stale bool, err error) {
+	key := positionKey(source)
 	for range 3 {
 		op := memcache.Op{Kind: memcache.Gets, Key: key}
 		do(&op)
 		write := memcache.Op{Kind: memcache.Add, Key: key, Value: value}
 		if op.Err == nil {
 			if old, err := record.Parse(op.Value); err == nil && old.Version > token {
-				return lost, ErrFenced
+				return lost, false, ErrFenced
+			} else if err == nil && old.Version < token {
+				stale = c.older(source, string(old.Payload))
 			}
 			write.Kind, write.CAS = memcache.CAS, op.CAS
 		} else if !errors.Is(op.Err, memcache.ErrCacheMiss) {
-			return lost, op.Err
+			return lost, false, op.Err
 		} else {
 			lost = true
 		}
 		do(&write)
 		if err := write.Err; !errors.Is(err, memcache.ErrCASConflict) && !errors.Is(err, memcache.ErrNotStored) && !errors.Is(err, memcache.ErrCacheMiss) {
-			return lost, err
+			return lost, stale, err
 		}
 	}
-	return lost, ErrContended
+	return lost, false, ErrContended
 }
 
 // FormatPositions writes positions as text: "7=1-42 8=1-40".

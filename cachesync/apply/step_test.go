@@ -3,10 +3,12 @@ package apply
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"sluice/cachesync/changelog"
+	"sluice/cachesync/memcache"
 	"sluice/cachesync/record"
 )
 
@@ -207,4 +209,55 @@ func TestOlderProcessCannotSaveOverAYoungerOne(t *testing.T) {
 	if err := second.Save(ctx, "bj1", map[int]changelog.ID{1: {Epoch: 1, Seq: 11}}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// nodesOf is a Store of several nodes, of which some may be down.
+type nodesOf struct {
+	*fake // nobody's
+	each  map[string]*fake
+	down  string
+}
+
+func (n *nodesOf) Nodes() []string { return []string{"a", "b"} }
+
+func (n *nodesOf) DoNode(ctx context.Context, node string, ops []memcache.Op) error {
+	if node == n.down {
+		return memcache.ErrNodeDown
+	}
+	return n.each[node].Do(ctx, ops)
+}
+
+// A node was given up; the process that did so has ended, and nobody remembers.
+func TestNodeThatMissedWhatAnEarlierProcessWroteIsStale(t *testing.T) {
+	f := func(name string, downAtLoad bool, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Background()
+			store := &nodesOf{each: map[string]*fake{"a": newFake(), "b": newFake()}}
+			var stale []string
+			process := func() *CachePositions {
+				c := &CachePositions{Store: store, Now: func() time.Time { return now }, OnStale: func(node string) { stale = append(stale, node) }}
+				if _, err := c.Load(ctx, "bj1"); err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			save := func(c *CachePositions, seq uint64) { c.Save(ctx, "bj1", map[int]changelog.ID{1: {Epoch: 1, Seq: seq}}) }
+			first := process()
+			save(first, 10)
+			store.down = "b"
+			save(first, 20)
+			if !downAtLoad {
+				store.down = ""
+			}
+			second := process()
+			store.down = ""
+			save(second, 21)
+			save(second, 22)
+			if !slices.Equal(stale, want) {
+				t.Errorf("%q, want %q", stale, want)
+			}
+		})
+	}
+	f("back after the beginning", true, "b")
+	f("back before the beginning", false) // who begins begins where it is
 }
