@@ -45,7 +45,7 @@ func TestUpstreamClientsRunUnchanged(t *testing.T) {
 		}
 	}
 	for _, addr := range []string{`"REDIS"`, `"UNIX"`} {
-		f(`local r = require("nginx.redis"):new() r:set_timeout(3000)
+		f(`local r = require("nginx.redis"):new() r:set_timeout(30000)
 assert(r:connect(`+addr+`))
 ngx.say(r:set("k", "x\0\r\ny"), #r:get("k"), r:get("none") == ngx.null, r:incr("k"))
 r:init_pipeline() r:set("n", 1) r:incr("n") local all = r:commit_pipeline() ngx.say(all[1], all[2])
@@ -54,7 +54,7 @@ for i = 1, 3 do
   assert(r:connect(`+addr+`))
 end`, "OK5truefalseERR value is not an integer or out of range\nOK2\n01\n11\n21")
 	}
-	f(`local m = require("nginx.memcached"):new() m:set_timeout(3000)
+	f(`local m = require("nginx.memcached"):new() m:set_timeout(30000)
 assert(m:connect("MEMCACHED"))
 ngx.say(m:set("k", "x\0\r\ny", 60), " ", #m:get("k"), " ", m:get("none"), " ", select(2, m:add("k", 1)))
 m:set("n", 41) ngx.say(m:incr("n", 1), " ", m:delete("n"))
@@ -63,8 +63,8 @@ for i = 1, 3 do
   assert(m:connect("MEMCACHED"))
 end`, "1 5 nil NOT_STORED\n42 1\n01\n11\n21")
 	for _, code := range []string{
-		`local c = require("nginx.redis"):new() c:set_timeout(30) assert(c:connect("SILENT")) ngx.say(select(2, c:get("k")))`,
-		`local c = require("nginx.memcached"):new() c:set_timeout(30) assert(c:connect("SILENT")) ngx.say(select(3, c:get("k")))`,
+		`local c = require("nginx.redis"):new() assert(c:connect("SILENT")) c:set_timeout(30) ngx.say(select(2, c:get("k")))`,
+		`local c = require("nginx.memcached"):new() assert(c:connect("SILENT")) c:set_timeout(30) ngx.say(select(3, c:get("k")))`,
 	} {
 		f(code, "timeout")
 	}

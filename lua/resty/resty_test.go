@@ -194,7 +194,7 @@ local e = a:encrypt("hi", "aad") return #e[1], #e[2], a:decrypt(e[1], e[2], "aad
 }
 
 func TestUpload(t *testing.T) {
-	got := run(t, `local form = require("resty.upload"):new(5) form:set_timeout(1000)
+	got := run(t, `local form = require("resty.upload"):new(5) form:set_timeout(30000)
 local r = {}
 repeat
     local typ, res, err = form:read()

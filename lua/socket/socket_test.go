@@ -209,7 +209,7 @@ func TestATimeoutLeavesTheSocketOpen(t *testing.T) {
 		io.WriteString(c, "par")
 		echo(c)
 	})
-	got := run(t, h, p, addr, connected+`s:settimeout(30) local a, b, c = s:receive() s:send("x\n") return a, b, c, s:receive()`)
+	got := run(t, h, p, addr, connected+`s:settimeout(700) local a, b, c = s:receive() s:send("x\n") return a, b, c, s:receive()`)
 	if got != "nil|timeout|par|x" {
 		t.Error(got)
 	}
@@ -307,6 +307,7 @@ assert(a:connect(ip, port, opts))
 b:settimeout(20)
 local _, e1 = b:connect(ip, port, opts)
 a:close()
+b:settimeout(9000)
 return e1, b:connect(ip, port, opts)`)
 	if got != "timeout|1" {
 		t.Error(got)
@@ -377,7 +378,7 @@ func TestUDP(t *testing.T) {
 			c.WriteTo(b[:n], from)
 		}
 	}()
-	got := run(t, h, p, c.LocalAddr().String(), `local s = socket.udp() s:settimeout(1000)
+	got := run(t, h, p, c.LocalAddr().String(), `local s = socket.udp() s:settimeout(9000)
 return s:setpeername(ip, port), s:send({"a", "b"}), s:receive(), s:close(), s:close()`)
 	if got != "1|1|ab|1|nil|closed" {
 		t.Error(got)
@@ -385,7 +386,7 @@ return s:setpeername(ip, port), s:send({"a", "b"}), s:receive(), s:close(), s:cl
 	l, _ := net.ListenPacket("udp", "127.0.0.1:0")
 	addr := l.LocalAddr().String()
 	l.Close()
-	got = run(t, h, p, addr, `local s = socket.udp() s:settimeout(1000) s:setpeername(ip, port) s:send("x") return s:receive()`)
+	got = run(t, h, p, addr, `local s = socket.udp() s:settimeout(9000) s:setpeername(ip, port) s:send("x") return s:receive()`)
 	if got != "nil|connection refused" || len(h.logs) == 0 || h.logs[len(h.logs)-1] != "4 recv() failed (111: Connection refused)" {
 		t.Error(got, h.logs)
 	}
