@@ -300,7 +300,7 @@ func TestCopyingTellsHowFarItIs(t *testing.T) {
 	for i := range 5000 {
 		writes = append(writes, apply.Write{Key: fmt.Sprint("u:", i), Record: Record{Type: TypeUser, Version: 1}})
 	}
-	if err := new(apply.Batch).Apply(context.Background(), from, writes, time.Now()); err != nil {
+	if err := (&apply.Batch{Patience: time.Minute}).Apply(context.Background(), from, writes, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	s, err := NewSyncer(newWorld(t).config("burst1", "burst", servers.Memcached(t)), Deps{Log: quiet()})
