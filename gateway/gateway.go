@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -55,7 +53,7 @@ type Gateway struct {
 	ids     *requestIDs
 	trusted []netip.Prefix
 	server  *fasthttp.Server
-	ln      net.Listener
+	ln      *epoll.Listener
 
 	draining atomic.Bool
 }
@@ -83,7 +81,8 @@ func New(cfg config.Config, parts Parts) (*Gateway, error) {
 		g.runtime.Close()
 		return nil, err
 	}
-	ln, err := epoll.Listen("tcp", cfg.Listen)
+	ln, err := epoll.Listen("tcp", cfg.Listen, epoll.Options{
+		Connections: cfg.Limits.Connections, PerIP: cfg.Limits.ConnectionsPerIP, Silence: cfg.Limits.ReadTimeout, Refusal: g.tooMany})
 	if err != nil {
 		g.runtime.Close()
 		return nil, fmt.Errorf("gateway: %w; is another gateway running? see listen in sluice.yaml", err)
@@ -148,7 +147,7 @@ func (g *Gateway) newServer() *fasthttp.Server {
 	l := g.cfg.Limits
 	return &fasthttp.Server{
 		Handler: g.serve, ErrorHandler: g.refuse, Name: "sluice",
-		Concurrency: l.Connections, MaxConnsPerIP: l.ConnectionsPerIP,
+		Concurrency: l.Connections, ConnState: epoll.ConnState,
 		ReadBufferSize: l.HeaderBytes, MaxRequestBodySize: l.BodyBytes, HeaderReceived: g.bodyLimit,
 		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
 		NoDefaultContentType: true, CloseOnShutdown: true, TCPKeepalive: true,
@@ -183,7 +182,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}()
 	}
 	served := make(chan error, 1)
-	go func() { served <- g.server.Serve(g.ln) }()
+	go func() { served <- g.ln.Serve(g.server.ServeConn) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("gateway: public listener: %w", err)
@@ -193,10 +192,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.log.Info("draining: listener closed, requests in flight finish", "at_most", drainTime)
 	limit, done := context.WithTimeout(context.Background(), drainTime)
 	defer done()
-	err := g.server.ShutdownWithContext(limit)
+	g.ln.Close()
+	err := g.ln.Drain(limit)
 	g.scripts.Live().(*site.Site).Close()
 	g.runtime.Close()
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		return fmt.Errorf("gateway: drain: %w", err)
 	}
 	return nil

@@ -132,6 +132,21 @@ func forwardedFor(ctx *fasthttp.RequestCtx, trusted func(net.IP) bool) net.IP {
 	return nil
 }
 
+// tooMany answers a connection beyond the limits; hers is that of one address.
+func (g *Gateway) tooMany(hers bool) []byte {
+	var ctx fasthttp.RequestCtx
+	if hers {
+		answer.Later(&ctx, 429, "later", "too many connections from your address", time.Now(), laterAfter)
+	} else {
+		answer.Later(&ctx, 503, "later", "too many connections, please come back", time.Now(), laterAfter)
+	}
+	ctx.SetConnectionClose()
+	g.metrics.observe("none", &ctx, 0)
+	var b bytes.Buffer
+	ctx.Response.WriteTo(&b)
+	return b.Bytes()
+}
+
 // discard reads on for a moment from a client who sends more than we take: a
 // connection closed upon unread bytes is reset, and the answer lost with it.
 func discard(conn net.Conn) {

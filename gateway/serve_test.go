@@ -1,9 +1,15 @@
 package gateway
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"net"
+	"net/http"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
@@ -29,6 +35,26 @@ func TestOnlyAddressesThatOurProxiesSawAreBelieved(t *testing.T) {
 	f("garbage", "none")
 	f("203.0.113.7, garbage", "none")
 	f("", "none")
+}
+
+func TestTooManyConnectionsAreToldWhenToComeBack(t *testing.T) {
+	g := &Gateway{metrics: newMetrics(prometheus.NewRegistry())}
+	for hers, status := range map[bool]int{false: 503, true: 429} {
+		r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(g.tooMany(hers))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body struct {
+			Error   struct{ Code string }
+			RetryAt time.Time `json:"retry_at"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != status || !r.Close || r.Header.Get("Retry-After") == "" || body.Error.Code != "later" || !body.RetryAt.After(time.Now()) {
+			t.Errorf("hers %v: %+v %+v", hers, r, body)
+		}
+	}
 }
 
 func TestRequestIDsAreUnique(t *testing.T) {

@@ -30,9 +30,9 @@ func pair(t *testing.T) (client *net.TCPConn, served net.Conn) {
 	return c.(*net.TCPConn), served
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t *testing.T) *Listener {
 	t.Helper()
-	ln, err := Listen("tcp", "127.0.0.1:0")
+	ln, err := Listen("tcp", "127.0.0.1:0", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func await(t *testing.T, errs <-chan error) error {
 
 func TestConnIsANetConn(t *testing.T) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-		ln, err := Listen("tcp", "127.0.0.1:0")
+		ln, err := Listen("tcp", "127.0.0.1:0", Options{})
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -1,8 +1,9 @@
 // Package epoll listens for the gateway's clients. On Linux its connections
 // wait in an epoll set of their own instead of Go's netpoller.
 //
-//	ln, err := epoll.Listen("tcp", ":8080")
-//	server.Serve(ln)
+//	ln, err := epoll.Listen("tcp", ":8080", epoll.Options{})
+//	server.ConnState = epoll.ConnState
+//	ln.Serve(server.ServeConn)
 //
 // A net.TCPConn that serves requests pays for more than its requests: every
 // Read tries the socket first and finds nothing there, and every SetDeadline
@@ -24,6 +25,25 @@
 //
 //	Go's netpoller --> epoll set --> poller goroutine --> who waits in Read or Write
 //
+// # Turns
+//
+// A server that gives each connection a goroutine keeps a stack, two buffers and
+// a request context for each: 20 KB for a client who says nothing. Served by
+// Listener.Serve a connection has them only for a turn: from the first byte of a
+// request to the moment when it is answered and no other has begun. One whose
+// requests follow each other closely keeps its turn through half a second of
+// silence: to be woken in a turn costs less than to begin one.
+//
+//	asleep --> event, deadline --> queue --> worker: ServeConn --> asleep
+//	                                            ^                     |
+//	                                            '- more has come -----'
+//
+// ServeConn reads requests until its connection ends. So when it asks for the
+// next one and nothing is there, Read says that this is the end, and the Close
+// that follows puts the connection to sleep. That nothing of the next request
+// is in ServeConn's buffer is known from ConnState: fasthttp says StateIdle
+// behind an answer, and StateActive when it has a byte of what follows.
+//
 // # Where a short read proves nothing
 //
 // When the peer has ended its side, was reset, or has sent urgent data, a read
@@ -43,7 +63,9 @@
 //
 // All methods of a connection may be called from any goroutine; Reads take
 // turns, and so do Writes. Close and SetDeadline wake who waits. Lock order:
-// conn's reads/writes lock, then poller.mu, which is a leaf.
+// conn's reads/writes lock, then poller.mu, then crew.mu or Listener.mu, which
+// are leaves.
 //
-// On other systems Listen is net.Listen.
+// On other systems Listen is net.Listen, and Serve gives each connection a
+// goroutine.
 package epoll

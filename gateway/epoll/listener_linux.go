@@ -3,9 +3,12 @@ package epoll
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,7 +23,7 @@ const (
 )
 
 // Listen announces on a TCP address.
-func Listen(network, address string) (net.Listener, error) {
+func Listen(network, address string, o Options) (*Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		if failed := raw.Control(func(fd uintptr) { err = inherited(int(fd)) }); failed != nil {
 			return failed
@@ -40,13 +43,13 @@ func Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	l := &listener{addr: tcp.Addr(), over: make(chan struct{})}
+	l := &Listener{addr: tcp.Addr(), o: o.filled(), over: make(chan struct{}), from: map[netip.Addr]int{}}
 	p, err := newPoller()
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	l.init(p, fd)
+	l.init(p, fd, nil, func() {})
 	if err := p.add(&l.socket); err != nil {
 		l.close()
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -85,13 +88,22 @@ func duplicate(ln *net.TCPListener) (fd int, err error) {
 	return fd, os.NewSyscallError("fcntl", err)
 }
 
-type listener struct {
+// Listener is a net.Listener whose connections can be served in turns.
+type Listener struct {
 	socket
-	addr net.Addr
-	over chan struct{} // closed by Close
+	addr   net.Addr
+	o      Options
+	over   chan struct{} // closed by Close
+	serial uint64        // of the latest connection. Guarded by in.turn
+	crew   crew
+
+	mu   sync.Mutex
+	open int                // connections
+	from map[netip.Addr]int // of an address, if the options bound that
 }
 
-func (l *listener) Accept() (net.Conn, error) {
+// Accept waits for a connection, which stays with the caller until it is closed.
+func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.accept()
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
@@ -99,7 +111,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-func (l *listener) accept() (*conn, error) {
+func (l *Listener) accept() (*conn, error) {
 	l.in.turn.Lock()
 	defer l.in.turn.Unlock()
 	if err := l.use(); err != nil {
@@ -123,7 +135,9 @@ func (l *listener) accept() (*conn, error) {
 		l.in.state.Store(ready) // there may be more
 		switch err {
 		case nil:
-			return c, nil
+			if c != nil {
+				return c, nil
+			}
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC:
 			select {
@@ -137,14 +151,28 @@ func (l *listener) accept() (*conn, error) {
 	}
 }
 
-// take accepts one connection and puts it into the set.
-func (l *listener) take() (*conn, error) {
+// take accepts one connection and puts it into the set, or refuses it: then it is nil.
+func (l *Listener) take() (*conn, error) {
 	fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{remote: tcpAddr(sa), listened: l.addr}
-	c.init(l.poller, fd)
+	remote := tcpAddr(sa)
+	ip := remote.AddrPort().Addr().Unmap()
+	if many, hers := l.enter(ip); many || hers {
+		l.refuse(fd, hers)
+		return nil, nil
+	}
+	l.serial++
+	c := &conn{ln: l, remote: remote, serial: l.serial, latest: math.MinInt64 / 2}
+	c.init(l.poller, fd, func() { l.crew.push(c) }, func() { l.left(ip) })
+	if l.crew.serve != nil { // its first turn begins when something comes
+		if l.o.Silence > 0 {
+			c.in.deadline.Store(l.poller.at(time.Now().Add(l.o.Silence)))
+		}
+		c.phase.Store(roused)
+		c.in.sleep()
+	}
 	if err := l.poller.add(&c.socket); err != nil {
 		c.close()
 		return nil, err
@@ -152,15 +180,61 @@ func (l *listener) take() (*conn, error) {
 	return c, nil
 }
 
-func (l *listener) Close() error {
+// enter counts a connection in, or says which bound forbids it.
+func (l *Listener) enter(ip netip.Addr) (many, hers bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	many, hers = l.open >= l.o.Connections, l.o.PerIP > 0 && l.from[ip] >= l.o.PerIP
+	if many || hers {
+		return many, hers
+	}
+	l.open++
+	if l.o.PerIP > 0 {
+		l.from[ip]++
+	}
+	return false, false
+}
+
+// left counts a connection out.
+func (l *Listener) left(ip netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.o.PerIP > 0 {
+		if l.from[ip]--; l.from[ip] == 0 {
+			delete(l.from, ip)
+		}
+	}
+}
+
+// refuse answers a connection that is one too many, and closes it.
+func (l *Listener) refuse(fd int, hers bool) {
+	defer unix.Close(fd)
+	if l.o.Refusal == nil {
+		return
+	}
+	var ask [4096]byte
+	read(fd, ask[:]) // closing upon unread bytes would reset what the client has not read yet
+	if answer := l.o.Refusal(hers); len(answer) > 0 {
+		write(fd, answer)
+	}
+}
+
+// Close ends Accept and Serve, and closes the connections that are between two turns. Others
+// go on.
+func (l *Listener) Close() error {
 	if err := l.close(); err != nil {
 		return &net.OpError{Op: "close", Net: "tcp", Addr: l.addr, Err: err}
 	}
 	close(l.over)
+	for _, s := range l.poller.sleepers() {
+		s.close()
+	}
 	return nil
 }
 
-func (l *listener) Addr() net.Addr { return l.addr }
+// Addr is where l listens.
+func (l *Listener) Addr() net.Addr { return l.addr }
 
 // tcpAddr is nil for what is no TCP address.
 func tcpAddr(sa unix.Sockaddr) *net.TCPAddr {

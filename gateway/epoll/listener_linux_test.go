@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 		serveStarved()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 func TestCloseEndsAccept(t *testing.T) {
@@ -61,7 +61,7 @@ func TestConnectionsInheritOptions(t *testing.T) {
 func TestNetworks(t *testing.T) {
 	f := func(network, address string) {
 		t.Helper()
-		ln, err := Listen(network, address)
+		ln, err := Listen(network, address, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,11 +85,11 @@ func TestNetworks(t *testing.T) {
 	if nettestIPv6() {
 		f("tcp6", "[::1]:0")
 	}
-	if _, err := Listen("unix", t.TempDir()+"/s"); err == nil {
+	if _, err := Listen("unix", t.TempDir()+"/s", Options{}); err == nil {
 		t.Error("a socket of another family was taken")
 	}
 	ln := listen(t)
-	if _, err := Listen("tcp", ln.Addr().String()); !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := Listen("tcp", ln.Addr().String(), Options{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a port in use: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ const starved = "EPOLL_TEST_STARVED"
 
 // serveStarved says hello to each connection and closes it when the client has.
 func serveStarved() {
-	ln, err := Listen("tcp", "127.0.0.1:0")
+	ln, err := Listen("tcp", "127.0.0.1:0", Options{})
 	if err != nil {
 		fmt.Println("listen:", err)
 		return

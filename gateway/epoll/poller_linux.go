@@ -14,7 +14,8 @@ import (
 
 const (
 	sweepEvery = 250 * time.Millisecond
-	maxEvents  = 256 // of one look at the set
+	linger     = 2 * sweepEvery // how long a turn outlasts requests that followed each other within a sweep
+	maxEvents  = 256            // of one look at the set
 	// After so many events of one look the next ones are not far: the poller lets
 	// whoever it woke run, and looks again without the netpoller in between.
 	manyEvents = 4
@@ -123,6 +124,18 @@ func (p *poller) look(fd uintptr) (over bool) {
 	}
 }
 
+// sleepers rises all who sleep, and returns them.
+func (p *poller) sleepers() (all []*socket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sockets {
+		if s != nil && s.in.rise() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // sweeps moves the clock on, and wakes those whose deadline it has passed.
 func (p *poller) sweeps() {
 	ticker := time.NewTicker(sweepEvery)
@@ -142,6 +155,8 @@ func (p *poller) sweeps() {
 			}
 			if s.in.deadline.Load() <= now {
 				s.in.signal()
+			} else if s.in.patience.Load() <= now {
+				s.in.hurry()
 			}
 			if s.out.deadline.Load() <= now {
 				s.out.signal()

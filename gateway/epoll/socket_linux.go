@@ -15,13 +15,15 @@ type socket struct {
 	in, out side
 	uses    atomic.Int64 // twice the number of calls that use fd, plus closed
 	doubt   atomic.Bool  // a short read does not mean that the socket is empty: see doc.go
+	gone    func()       // called when fd is closed
 }
 
 // closed is the bit of uses that ends new uses.
 const closed = 1
 
-func (s *socket) init(p *poller, fd int) {
-	s.poller, s.fd = p, fd
+func (s *socket) init(p *poller, fd int, rouse, gone func()) {
+	s.poller, s.fd, s.gone = p, fd, gone
+	s.in.rouse = rouse
 	s.in.init()
 	s.out.init()
 }
@@ -43,6 +45,7 @@ func (s *socket) leave() {
 	if s.uses.Add(-2) == closed {
 		s.poller.remove(s)
 		unix.Close(s.fd)
+		s.gone()
 	}
 }
 
@@ -60,9 +63,11 @@ func (s *socket) close() error {
 	return nil
 }
 
+func (s *socket) isClosed() bool { return s.uses.Load()&closed != 0 }
+
 // check says why the side must not go on.
 func (s *socket) check(d *side) error {
-	if s.uses.Load()&closed != 0 {
+	if s.isClosed() {
 		return net.ErrClosed
 	}
 	if d.deadline.Load() <= s.poller.clock.Load() {

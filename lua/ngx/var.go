@@ -12,6 +12,13 @@ import (
 	"sluice/lua/vm"
 )
 
+// turner is a connection that the server takes up anew for each of its requests: it counts them itself
+// (gateway/epoll).
+type turner interface {
+	Serial() uint64
+	Requests() uint64
+}
+
 // noValue is a variable that was set to nil.
 const noValue = "\x00nil"
 
@@ -186,8 +193,14 @@ func (r *Request) builtin(name string) (val string, ok, known bool) {
 	case "nginx_version":
 		return found(nginxVersion)
 	case "connection":
+		if c, ok := m.ctx.Conn().(turner); ok {
+			return found(strconv.FormatUint(c.Serial(), 10))
+		}
 		return found(strconv.FormatUint(m.ctx.ConnID(), 10))
 	case "connection_requests":
+		if c, ok := m.ctx.Conn().(turner); ok {
+			return found(strconv.FormatUint(c.Requests(), 10))
+		}
 		return found(strconv.FormatUint(m.ctx.ConnRequestNum(), 10))
 	case "pipe":
 		return found(".")
