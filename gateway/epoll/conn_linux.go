@@ -40,7 +40,7 @@ func (c *conn) Requests() uint64 { return c.answered.Load() + 1 }
 // ConnState is for fasthttp.Server: without it no turn ends before its connection does.
 func ConnState(nc net.Conn, state fasthttp.ConnState) {
 	c, ok := nc.(*conn)
-	if !ok {
+	if !ok || c.ln.crew.serve == nil {
 		return
 	}
 	switch state {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 )
 
 // serve answers with the request's path and body, served in turns; s may hold more of the server.
@@ -419,5 +421,52 @@ func TestQueueKeepsItsOrder(t *testing.T) {
 	}
 	if w.pop() != nil {
 		t.Error("something is left")
+	}
+}
+
+// The memory that a client takes who has asked once and says nothing more.
+func BenchmarkSilentConnection(b *testing.B) {
+	b.Run("turns", func(b *testing.B) { silent(b, func(ln *Listener, s *fasthttp.Server) { ln.Serve(s.ServeConn) }) })
+	b.Run("goroutines", func(b *testing.B) { silent(b, func(ln *Listener, s *fasthttp.Server) { s.Serve(ln) }) })
+}
+
+func silent(b *testing.B, serve func(*Listener, *fasthttp.Server)) {
+	const many = 4000
+	used := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapInuse + m.StackInuse)
+	}
+	must := func(_ int, err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		ln, err := Listen("tcp", "127.0.0.1:0", Options{})
+		must(0, err)
+		go serve(ln, &fasthttp.Server{Handler: func(*fasthttp.RequestCtx) {}, ReadBufferSize: 16 << 10, ConnState: ConnState, Logger: quiet{}})
+		before := used()
+		var fds []int
+		for range many { // descriptors only: no memory of this process
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			must(fd, err)
+			fds = append(fds, fd)
+			must(0, unix.Connect(fd, &unix.SockaddrInet4{Port: ln.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}))
+			must(unix.Write(fd, []byte(get("/"))))
+			must(unix.Read(fd, make([]byte, 1000)))
+		}
+		b.ReportMetric((used()-before)/many, "B/conn")
+		ln.Close()
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		for open := many; open > 0; time.Sleep(time.Millisecond) {
+			ln.mu.Lock()
+			open = ln.open
+			ln.mu.Unlock()
+		}
 	}
 }
