@@ -252,6 +252,8 @@ func TestAFundStepIsAnotherRedPacketInEveryRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(keys) != 20 {
 		t.Errorf("%d keys of 20 red packets", len(keys))
 	}
