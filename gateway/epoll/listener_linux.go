@@ -166,6 +166,8 @@ func (l *Listener) take() (*conn, error) {
 	l.serial++
 	c := &conn{ln: l, remote: remote, serial: l.serial, latest: math.MinInt64 / 2}
 	c.init(l.poller, fd, func() { l.crew.push(c) }, func() { l.left(ip) })
+	c.use() // an event of fd's last owner may rouse c before the set has it: it must not be closed till then
+	defer c.leave()
 	if l.crew.serve != nil { // its first turn begins when something comes
 		if l.o.Silence > 0 {
 			c.in.deadline.Store(l.poller.at(time.Now().Add(l.o.Silence)))

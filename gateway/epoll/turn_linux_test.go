@@ -348,6 +348,38 @@ func TestConnectionsAreBounded(t *testing.T) {
 	f(Options{PerIP: 2}, 429, "yours")
 }
 
+// A descriptor's number may be reused before the poller hands on an event of its last owner.
+func TestEventOfAnotherIsHarmless(t *testing.T) {
+	ln := serve(t, Options{}, &fasthttp.Server{}) // which must not end
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer over.Store(true)
+	wg.Go(func() {
+		for !over.Load() {
+			ln.poller.mu.Lock()
+			for _, s := range ln.poller.sockets {
+				if s != nil {
+					s.event(unix.EPOLLIN)
+				}
+			}
+			ln.poller.mu.Unlock()
+		}
+	})
+	for range 10_000 {
+		c, err := net.DialTimeout("tcp", ln.Addr().String(), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+	c := dial(t, ln)
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.send(get("/"))
+	c.receive("/ ")
+}
+
 // Many clients send requests cut anywhere, alone and several at once.
 func TestTurnsOfManyClients(t *testing.T) {
 	ln := serve(t, Options{}, &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
