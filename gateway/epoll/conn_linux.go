@@ -61,11 +61,24 @@ func ConnState(nc net.Conn, state fasthttp.ConnState) {
 
 // turn serves c.
 func (c *conn) turn() {
-	if c.check(&c.in) != nil { // silent for too long
-		c.close()
-		return
+	if c.check(&c.in) != nil {
+		if !c.asked() { // silent for too long
+			c.close()
+			return
+		}
+		c.in.deadline.Store(never) // it was the queue that took long
 	}
 	c.ln.crew.serve(c)
+}
+
+// asked says whether something can be read.
+func (c *conn) asked() bool {
+	if c.use() != nil {
+		return false
+	}
+	defer c.leave()
+	n, err := unix.IoctlGetInt(c.fd, unix.SIOCINQ)
+	return err == nil && n > 0
 }
 
 // leaves ends the turn if no request is under way, and none is to be expected soon.

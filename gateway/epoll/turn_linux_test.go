@@ -348,6 +348,28 @@ func TestConnectionsAreBounded(t *testing.T) {
 	f(Options{PerIP: 2}, 429, "yours")
 }
 
+// Who asks before the deadline is answered, however long the queue.
+func TestQueueIsNoSilence(t *testing.T) {
+	ln := serve(t, Options{Silence: time.Minute}, &fasthttp.Server{ReadTimeout: time.Minute, IdleTimeout: time.Minute})
+	c, w := dial(t, ln), &ln.crew
+	for range 2 {
+		eventually(t, "no worker is on its way", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			free := !w.rising && w.turns == 0
+			w.rising = free // nobody takes anything
+			return free
+		})
+		c.send(get("/"))
+		eventually(t, "c is in the queue", func() bool { waiting, _ := w.state(); return waiting > 0 })
+		w.mu.Lock()
+		w.queue[w.first].in.deadline.Store(0)
+		w.rising = false
+		w.call()
+		c.receive("/ ")
+	}
+}
+
 // A descriptor's number may be reused before the poller hands on an event of its last owner.
 func TestEventOfAnotherIsHarmless(t *testing.T) {
 	ln := serve(t, Options{}, &fasthttp.Server{}) // which must not end
