@@ -22,6 +22,7 @@ type crew struct {
 	idle   []*worker
 	rising bool // a worker was woken and has not begun
 	turns  int  // under way
+	over   bool // all workers are to end
 }
 
 // worker is a goroutine of a crew.
@@ -91,6 +92,10 @@ func (w *crew) work() {
 			w.turns--
 			continue
 		}
+		if w.over {
+			w.mu.Unlock()
+			return
+		}
 		me.since = time.Now()
 		w.idle = append(w.idle, me)
 		w.mu.Unlock()
@@ -106,6 +111,7 @@ func (w *crew) work() {
 func (w *crew) dismiss(all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.over = w.over || all
 	n := 0
 	for n < len(w.idle) && (all || time.Since(w.idle[n].since) > restAfter) {
 		close(w.idle[n].wake)
@@ -118,8 +124,9 @@ func (w *crew) dismiss(all bool) {
 const restAfter = 10 * time.Second
 
 // Serve gives every connection a turn when something has come from its client, to be served by
-// serve, which is fasthttp's Server.ServeConn; ConnState must be that server's. It returns after
-// Close.
+// serve, which is fasthttp's Server.ServeConn; ConnState must be that server's, and its Concurrency
+// far beyond the connections, for it counts a turn until after the next may have begun. It returns
+// after Close.
 func (l *Listener) Serve(serve func(net.Conn) error) error {
 	l.crew.serve = serve
 	go func() {
@@ -143,13 +150,16 @@ func (l *Listener) Serve(serve func(net.Conn) error) error {
 	}
 }
 
-// Drain waits after Close until all turns have ended.
+// Drain waits after Close until all turns have ended and all connections are closed: also those that were hijacked.
 func (l *Listener) Drain(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		l.mu.Lock()
+		left := l.open
+		l.mu.Unlock()
 		l.crew.mu.Lock()
-		left := l.crew.turns + len(l.crew.queue) - l.crew.first
+		left += l.crew.turns + len(l.crew.queue) - l.crew.first
 		l.crew.mu.Unlock()
 		if left == 0 {
 			l.crew.dismiss(true)

@@ -402,6 +402,42 @@ func TestEventOfAnotherIsHarmless(t *testing.T) {
 	c.receive("/ ")
 }
 
+// Connections that left their turn to a goroutine of their own are waited for too.
+func TestDrainWaitsForHijackedConnections(t *testing.T) {
+	hold := make(chan struct{})
+	ln := serve(t, Options{}, &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.HijackSetNoResponse(true)
+		ctx.Hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
+			<-hold
+			io.WriteString(c, "whole")
+		})
+	}})
+	c := dial(t, ln)
+	c.send(get("/"))
+	if _, err := c.r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the turn ends", func() bool { turns, _ := ln.crew.state(); return turns == 0 })
+	ln.Close()
+	soon, done := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer done()
+	if err := ln.Drain(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v though an answer is under way", err)
+	}
+	close(hold)
+	c.receive("whole")
+}
+
+// A worker who was woken for what another has taken comes when all are dismissed.
+func TestLateWorkerIsDismissed(t *testing.T) {
+	var w crew
+	w.dismiss(true)
+	ended := make(chan error)
+	go func() { w.work(); ended <- nil }()
+	await(t, ended)
+}
+
 // Many clients send requests cut anywhere, alone and several at once.
 func TestTurnsOfManyClients(t *testing.T) {
 	ln := serve(t, Options{}, &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
