@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -147,7 +148,8 @@ func (g *Gateway) newServer() *fasthttp.Server {
 	l := g.cfg.Limits
 	return &fasthttp.Server{
 		Handler: g.serve, ErrorHandler: g.refuse, Name: "sluice",
-		Concurrency: l.Connections, ConnState: epoll.ConnState,
+		Concurrency:    math.MaxInt32, // the listener bounds connections: the server counts on while a turn ends
+		ConnState:      epoll.ConnState,
 		ReadBufferSize: l.HeaderBytes, MaxRequestBodySize: l.BodyBytes, HeaderReceived: g.bodyLimit,
 		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
 		NoDefaultContentType: true, CloseOnShutdown: true, TCPKeepalive: true,
