@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -149,12 +150,21 @@ func (g *Gateway) newServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler: g.serve, ErrorHandler: g.refuse, Name: "sluice",
 		Concurrency:    math.MaxInt32, // the listener bounds connections: the server counts on while a turn ends
-		ConnState:      epoll.ConnState,
+		ConnState:      g.connState,
 		ReadBufferSize: l.HeaderBytes, MaxRequestBodySize: l.BodyBytes, HeaderReceived: g.bodyLimit,
 		ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout, IdleTimeout: l.IdleTimeout,
 		NoDefaultContentType: true, CloseOnShutdown: true, TCPKeepalive: true,
 		Logger: quiet{g.log},
 	}
+}
+
+// connState gives each request a write deadline of its own: until its answer the server lets the last answer's
+// stand, which may be long past when "100 Continue" or a refusal is to be written.
+func (g *Gateway) connState(c net.Conn, state fasthttp.ConnState) {
+	if l := &g.cfg.Limits; state == fasthttp.StateActive && l.WriteTimeout > 0 {
+		c.SetWriteDeadline(time.Now().Add(l.ReadTimeout + l.WriteTimeout))
+	}
+	epoll.ConnState(c, state)
 }
 
 // quiet keeps fasthttp's lines about clients' broken connections at debug.

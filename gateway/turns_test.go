@@ -109,3 +109,26 @@ func TestWhoHasAPlaceIsServed(t *testing.T) {
 	f(dial(t, ln), "")
 }
 
+// The deadline of the last answer is not that of the next request's "100 Continue", nor of its refusal.
+func TestWriteDeadlineOfTheLastAnswerIsOver(t *testing.T) {
+	ln := front(t, config.Limits{Connections: 10, HeaderBytes: 4096, BodyBytes: 10, WriteTimeout: 100 * time.Millisecond, ReadTimeout: time.Second, IdleTimeout: time.Minute},
+		func(s *fasthttp.Server) { s.Handler = func(ctx *fasthttp.RequestCtx) { ctx.Write(ctx.PostBody()) } })
+	c := dial(t, ln)
+	for range 2 {
+		c.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+		if line := c.line(); line != "HTTP/1.1 100 Continue" {
+			t.Fatalf("%q", line)
+		}
+		c.rest()
+		c.send("x")
+		if line := c.line(); line != "HTTP/1.1 200 OK" {
+			t.Fatalf("%q", line)
+		}
+		c.rest()
+		time.Sleep(600 * time.Millisecond) // the deadline passes
+	}
+	c.send("bad\r\n\r\n")
+	if line := c.line(); line != "HTTP/1.1 400 Bad Request" {
+		t.Fatalf("%q", line)
+	}
+}
