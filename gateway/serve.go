@@ -151,7 +151,8 @@ func (g *Gateway) tooMany(hers bool) []byte {
 // connection closed upon unread bytes is reset, and the answer lost with it.
 func discard(conn net.Conn) {
 	buffer := make([]byte, 16<<10)
-	for total := 0; total < maxDiscard; {
+	end := time.Now().Add(maxDiscardTime)
+	for total := 0; total < maxDiscard && time.Now().Before(end); {
 		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		n, err := conn.Read(buffer)
 		if total += n; err != nil {
@@ -160,8 +161,11 @@ func discard(conn net.Conn) {
 	}
 }
 
-// maxDiscard bounds discard.
-const maxDiscard = 4 << 20
+// What bounds discard.
+const (
+	maxDiscard     = 4 << 20
+	maxDiscardTime = 5 * time.Second
+)
 
 // refuse answers what fasthttp could not read as a request.
 func (g *Gateway) refuse(ctx *fasthttp.RequestCtx, err error) {

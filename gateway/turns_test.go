@@ -7,7 +7,9 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -107,6 +109,29 @@ func TestWhoHasAPlaceIsServed(t *testing.T) {
 	}
 	f(c, "Connection: close\r\n")
 	f(dial(t, ln), "")
+}
+
+// A client who sends a byte now and then does not keep what it was refused for.
+func TestDiscardHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, hers := net.Pipe()
+		var sender sync.WaitGroup
+		sender.Go(func() {
+			for {
+				if _, err := hers.Write([]byte("x")); err != nil {
+					return
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+		began := time.Now()
+		discard(ours)
+		ours.Close()
+		sender.Wait()
+		if took := time.Since(began); took > maxDiscardTime+time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // The deadline of the last answer is not that of the next request's "100 Continue", nor of its refusal.
