@@ -138,8 +138,9 @@ func (l *Listener) accept() (*conn, error) {
 			if c != nil {
 				return c, nil
 			}
-		case unix.EINTR, unix.ECONNABORTED:
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC:
+		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.ENETDOWN, unix.ENETUNREACH,
+			unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENONET: // that connection's own: see accept(2)
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC, unix.EPERM:
 			select {
 			case <-l.over:
 			case <-time.After(rest):
