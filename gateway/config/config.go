@@ -279,8 +279,8 @@ type Users struct {
 	Epoch uint64 `yaml:"epoch"`
 }
 
-// Payout is where won money goes; but not that of users called rehearsal-..., who are nobody
-// (sluice bench --rehearsal).
+// Payout is where won money goes, except what users of a rehearsal (sluice bench --rehearsal) win from its
+// senders: nobody is called for that.
 type Payout struct {
 	// Provider is auto (pays at once; for development) or webhook; "" means auto.
 	Provider string `yaml:"provider"`

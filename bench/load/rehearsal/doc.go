@@ -8,6 +8,6 @@
 //
 // closes them even when the run was killed. Closing goes through the admin API
 // (POST /admin/redpackets/{id}/close), which refunds what was not drawn; closing twice is harmless.
-// What rehearsal-... won stands in the ledger, but no wallet is called for it. From red packets of
-// others a rehearsal does not draw.
+// What a user called rehearsal-... has won from a sender called so stands in the ledger, but no wallet is
+// called for it. From red packets of others a rehearsal does not draw.
 package rehearsal

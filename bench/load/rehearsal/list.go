@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Prefix begins every uid of a rehearsal; settle knows it too (ledger.RehearsalUID).
+// Prefix begins the uid of every user and sender of a rehearsal; settle knows it too (ledger.RehearsalUID).
 const Prefix = "rehearsal-"
 
 // Header marks every request of a rehearsal.

@@ -24,8 +24,8 @@ type Auto struct{}
 // Pay implements Provider.
 func (Auto) Pay(_ context.Context, p ledger.Payout) (string, error) { return "auto-" + p.Key, nil }
 
-// Rehearsal keeps what is only played at home: a rehearsal's wins are done at once and nobody is called,
-// so that no wallet pays, or refuses, users who do not exist. Next pays all others.
+// Rehearsal calls nobody for what was only played: it is done at once, and no wallet pays, or refuses, users
+// who do not exist. Next pays all others.
 type Rehearsal struct{ Next Provider }
 
 // Pay implements Provider.
