@@ -258,6 +258,8 @@ func TestEachTrialOfASearchHasUsersAndRedPacketsOfItsOwn(t *testing.T) {
 	})
 	t.Setenv("SLUICE_BENCH_SECRET", "0123456789012345678901234567890123456789")
 	code, out := bench(t, url, "--token-kid", "k", "--scenario", "preset:draw", "--find-max", "--slo", "rate<=120,errors<1%", "--rate", "50", "--trial", "300ms", "--hold", "300ms", "--max-lag", "1s")
+	mu.Lock()
+	defer mu.Unlock()
 	if code != 0 || funded < 4 {
 		t.Errorf("exit %d, %d red packets\n%s", code, funded, out)
 	}
@@ -277,6 +279,8 @@ func TestWhoComesBackInAHerdIsWhoCameBefore(t *testing.T) {
 		seen[string(ctx.PostBody())]++
 	})
 	code, out := bench(t, url, "--method", "POST", "--body", "${uid}", "--arrivals", "herd:users=20,at=100ms,skew=10ms,reaction=20ms,repeats=2,every=200ms", "-d", "1s", "--max-lag", "1s")
+	mu.Lock()
+	defer mu.Unlock()
 	if code != 0 || len(seen) != 20 {
 		t.Errorf("exit %d, %d users\n%s", code, len(seen), out)
 	}

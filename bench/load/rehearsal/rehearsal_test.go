@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,9 +99,9 @@ func TestWhetherItCanBeClosedIsKnownBeforeItIsFunded(t *testing.T) {
 }
 
 func TestLaterIsNotTheEnd(t *testing.T) {
-	calls := 0
+	var calls atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch calls++; calls {
+		switch calls.Add(1) {
 		case 1:
 			w.WriteHeader(503)
 			return
