@@ -209,8 +209,8 @@ func TestRegionBehindTheCapJoinsAgainEmpty(t *testing.T) {
 // A drained region that comes back finds its positions, and that nobody waited for it.
 func TestRegionThatFindsAGapWhileJoiningJoinsAgain(t *testing.T) {
 	w := newWorld(t)
-	begin(t, w.config("bj1", "idc", servers.Memcached(t)))
-	mem := servers.Memcached(t)
+	neighbours, mem := servers.Memcached(t), servers.Memcached(t)
+	begin(t, w.config("bj1", "idc", neighbours))
 	cfg := w.config("burst1", "burst", mem)
 	_, stop := begin(t, cfg)
 	await(t, "both active", func() bool { return w.state(t, "bj1") == region.Active && w.state(t, "burst1") == region.Active })
@@ -222,9 +222,11 @@ func TestRegionThatFindsAGapWhileJoiningJoinsAgain(t *testing.T) {
 	}
 	await(t, "gone", func() bool { return w.state(t, "burst1") == "" })
 	stop()
-	for range 3 {
-		w.home.set(t, "u:x", "new")
+	for _, value := range []string{"newer", "newer still", "new"} {
+		w.home.set(t, "u:x", value)
 	}
+	n := NewCache(CacheConfig{Store: newStore(t, neighbours)})
+	await(t, "the neighbour has read all of it", func() bool { return holds(n, "u:x", "new") })
 	w.home.rdb.XTrimMaxLen(context.Background(), changelog.LogKey(BucketOf("u:x")), 1)
 	begin(t, cfg)
 	await(t, "active again", func() bool { return w.state(t, "burst1") == region.Active })
