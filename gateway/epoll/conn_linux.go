@@ -20,7 +20,7 @@ type conn struct {
 	phase    atomic.Uint32
 	serial   uint64
 	answered atomic.Uint64 // requests
-	latest   int64         // when it was, on the poller's clock; the turn's own
+	latest   int64         // when the last of them was, on the poller's clock; the turn's own
 }
 
 // The phases of a connection in turns: see doc.go.

@@ -107,6 +107,13 @@ func (w *crew) work() {
 	}
 }
 
+// state counts the turns under way or waited for, and the idle workers.
+func (w *crew) state() (turns, idle int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.turns + len(w.queue) - w.first, len(w.idle)
+}
+
 // dismiss ends workers that were idle for long, or all.
 func (w *crew) dismiss(all bool) {
 	w.mu.Lock()
@@ -155,13 +162,8 @@ func (l *Listener) Drain(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		l.mu.Lock()
-		left := l.open
-		l.mu.Unlock()
-		l.crew.mu.Lock()
-		left += l.crew.turns + len(l.crew.queue) - l.crew.first
-		l.crew.mu.Unlock()
-		if left == 0 {
+		open := l.connections() // first: without any no turn begins
+		if turns, _ := l.crew.state(); open+turns == 0 {
 			l.crew.dismiss(true)
 			return nil
 		}

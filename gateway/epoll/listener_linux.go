@@ -210,6 +210,13 @@ func (l *Listener) left(ip netip.Addr) {
 	}
 }
 
+// connections counts those that are open.
+func (l *Listener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
 // refuse answers a connection that is one too many, and closes it.
 func (l *Listener) refuse(fd int, hers bool) {
 	defer unix.Close(fd)

@@ -108,8 +108,8 @@ func (c *client) closed() {
 
 func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
 
-func post(path, body string, more ...string) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%s\r\n%s", path, len(body), strings.Join(more, ""), body)
+func post(path, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
 // eventually waits for what another goroutine does.
@@ -124,10 +124,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatal("never happened: ", what)
 }
 
-func (w *crew) state() (turns, idle int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.turns + len(w.queue) - w.first, len(w.idle)
+// undrained wants Drain to wait for what is still under way.
+func undrained(t *testing.T, ln *Listener) {
+	t.Helper()
+	soon, done := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer done()
+	if err := ln.Drain(soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v though an answer is under way", err)
+	}
 }
 
 func TestSilentConnectionsHaveNoGoroutine(t *testing.T) {
@@ -236,11 +240,7 @@ func TestWhoLeavesBetweenTurnsIsNoError(t *testing.T) {
 		}
 		c.Close()
 	}
-	eventually(t, "all are closed", func() bool {
-		ln.mu.Lock()
-		defer ln.mu.Unlock()
-		return ln.open == 0
-	})
+	eventually(t, "all are closed", func() bool { return ln.connections() == 0 })
 	if n := errs.Load(); n > 0 {
 		t.Errorf("%d errors", n)
 	}
@@ -302,11 +302,7 @@ func TestCloseEndsTurnsWhole(t *testing.T) {
 	<-held
 	ln.Close()
 	resting.closed()
-	soon, done := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer done()
-	if err := ln.Drain(soon); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Drain: %v though a request is worked on", err)
-	}
+	undrained(t, ln)
 	close(hold)
 	working.receive("whole")
 	working.closed()
@@ -335,11 +331,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%+v: the third got %d %q", o, s, got)
 		}
 		a.Close()
-		eventually(t, "a place is free", func() bool {
-			ln.mu.Lock()
-			defer ln.mu.Unlock()
-			return ln.open == 1
-		})
+		eventually(t, "a place is free", func() bool { return ln.connections() == 1 })
 		c = dial(t, ln)
 		c.send(get("/"))
 		c.receive("/ ")
@@ -420,11 +412,7 @@ func TestDrainWaitsForHijackedConnections(t *testing.T) {
 	}
 	eventually(t, "the turn ends", func() bool { turns, _ := ln.crew.state(); return turns == 0 })
 	ln.Close()
-	soon, done := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer done()
-	if err := ln.Drain(soon); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Drain: %v though an answer is under way", err)
-	}
+	undrained(t, ln)
 	close(hold)
 	c.receive("whole")
 }
@@ -553,10 +541,8 @@ func silent(b *testing.B, serve func(*Listener, *fasthttp.Server)) {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
-		for open := many; open > 0; time.Sleep(time.Millisecond) {
-			ln.mu.Lock()
-			open = ln.open
-			ln.mu.Unlock()
+		for ln.connections() > 0 {
+			time.Sleep(time.Millisecond)
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"sluice/gateway/ledger"
 )
 
-// Prefix begins the uid of every user and sender of a rehearsal; settle knows it too (ledger.RehearsalUID).
-const Prefix = "rehearsal-"
+// Prefix begins the uid of every user and sender of a rehearsal.
+const Prefix = ledger.RehearsalUID
 
 // Header marks every request of a rehearsal.
 const Header = "X-Sluice-Rehearsal"
